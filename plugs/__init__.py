@@ -1,0 +1,1 @@
+"""Plugs: one file per VNL scheme."""

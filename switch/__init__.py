@@ -1,0 +1,1 @@
+"""vdeswitch: a switch that every VDE client uses unchanged."""

@@ -1,0 +1,1 @@
+//! vdeswitch's frame forwarder.

@@ -1,0 +1,1 @@
+"""Example labs, each started by a test."""

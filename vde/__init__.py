@@ -1,0 +1,1 @@
+"""vde-fabric: the spine (frames, errors, clock) and the front door (`vde …`)."""

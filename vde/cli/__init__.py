@@ -1,0 +1,1 @@
+"""`vde …`: argv in, text or JSON out."""

@@ -1,0 +1,1 @@
+"""Guest images: fetch, verify, unpack, assemble, cache."""

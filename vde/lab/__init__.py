@@ -1,0 +1,1 @@
+"""Labs: topology file → plan → running nodes."""
