@@ -1,8 +1,8 @@
 """The switch itself: ports, VLANs, spanning tree and limits, over a forwarder that moves the frames.
 
-What the console, the control socket and the daemon act on. It owns the configuration (who may use which port, which VLAN
-has which members) and keeps the forwarder equal to it; it never sees an ordinary frame. Requests that the state forbids
-raise `Refused` with the errno that a VDE console answers.
+What the console, the control socket and the daemon act on. It owns the configuration (who may use which port, which
+VLAN has which members) and keeps the forwarder equal to it; it never sees an ordinary frame. Requests that the state
+forbids raise `Refused` with the errno that a VDE console answers.
 
 Sans-I/O but for the forwarder it is given: time is an argument, events go to the `EventBus`, frames of the spanning
 tree leave through `Forwarder.transmit`.

@@ -1,7 +1,7 @@
 """Debug events: what happens in the switch, told to those who asked (`debug/add`).
 
-A subscriber gets whole lines, `3TTT path text` with the category's tag in octal, as vde_switch writes them in the middle
-of a dialogue; vde_autolink and other scripts parse them.
+A subscriber gets whole lines, `3TTT path text` with the category's tag in octal, as vde_switch writes them in the
+middle of a dialogue; vde_autolink and other scripts parse them.
 """
 
 from collections.abc import Callable

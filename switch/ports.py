@@ -1,8 +1,8 @@
 """Ports and their endpoints: numbers, who may use which, and what stays when a cable is pulled.
 
-A **port** is a number with a configuration (native VLAN, access control, allocatable or not). It is created on demand or
-by command, and stays, with its counters, until it is removed. An **endpoint** is one cable in it: a VDE client or a tap.
-A port with at least one endpoint is active, and belongs to the user of its endpoints.
+A **port** is a number with a configuration (native VLAN, access control, allocatable or not). It is created on demand
+or by command, and stays, with its counters, until it is removed. An **endpoint** is one cable in it: a VDE client or a
+tap. A port with at least one endpoint is active, and belongs to the user of its endpoints.
 
 Sans-I/O; the user database is asked through the two functions at the top of `access.py`.
 Limits: ports 1…`PORT_MAX`, and port 0, the management port, which is not counted.

@@ -1,0 +1,171 @@
+"""The control socket: clients register, get a data socket, and stay plugged in until either side closes.
+
+One connection is one endpoint. In vde_switch's order: read the request; connect to the client's data socket (the client
+removes its name as soon as it has our answer); take a port; bind our data socket; answer with its name. From then on
+the connection is silent: its end, from whichever side, is the end of the endpoint. Every refusal closes the connection.
+
+Who the client is, the kernel says (SO_PEERCRED); a named data socket must belong to that user, so that nobody can make
+a switch of another user send frames to a third one's socket.
+
+Limits (all chosen): `REGISTRATION_S` to send a request; `PENDING_MAX` connections without one, of which the oldest goes
+when a new one comes. Octets after the request are read and ignored.
+"""
+
+import errno
+import os
+import socket
+import stat
+import struct
+from collections import OrderedDict
+from collections.abc import Callable
+
+import trio
+
+from switch import request
+from switch.core import Switch
+from switch.directory import ControlDirectory
+from switch.forwarding.contract import EndpointKind
+from switch.log import Log
+from switch.ports import MODULE_UNIX, Endpoint
+from switch.request import Request
+from vde.errors import Refused, WireError
+
+REGISTRATION_S = 10.0
+PENDING_MAX = 256
+READ_OCTETS = 4096
+PEER_CREDENTIALS = struct.Struct("iII")  # pid, uid, gid: unix(7), SO_PEERCRED
+
+
+class ControlServer:
+    """Serves a switch's control directory.
+
+    Args:
+        management: mode and group (-1: unchanged) of data sockets for the management port, as for the console's socket.
+    """
+
+    def __init__(
+        self,
+        switch: Switch,
+        directory: ControlDirectory,
+        now_ns: Callable[[], int],
+        log: Log,
+        management: tuple[int, int],
+    ) -> None:
+        self._switch = switch
+        self._directory = directory
+        self._now_ns = now_ns
+        self._log = log
+        self._management = management
+        self._pending: OrderedDict[trio.CancelScope, None] = OrderedDict()
+        self.refused = 0
+        """Connections that were closed without becoming an endpoint."""
+
+    async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until cancelled."""
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(self._directory.ctl))
+        task_status.started()
+        await trio.serve_listeners(self._serve_client, [listener])
+
+    async def _serve_client(self, stream: trio.SocketStream) -> None:
+        try:
+            wish = await self._read_request(stream)
+            if wish is not None:
+                await self._serve_endpoint(stream, wish)
+        except (Refused, WireError) as error:
+            self._refuse(str(error))
+        except (OSError, trio.BrokenResourceError) as error:
+            self._refuse(f"client failed while it registered: {error}")
+        finally:
+            await trio.aclose_forcefully(stream)
+
+    def _refuse(self, reason: str) -> None:
+        self.refused += 1
+        self._log.warning(reason)
+
+    async def _read_request(self, stream: trio.SocketStream) -> Request | None:
+        """None: the client left, or was silent for too long."""
+        if len(self._pending) >= PENDING_MAX:
+            oldest, _ = self._pending.popitem(last=False)
+            oldest.cancel()
+        octets = b""
+        with trio.move_on_after(REGISTRATION_S) as scope:
+            self._pending[scope] = None
+            try:
+                while len(octets) < request.LEAST_OCTETS:
+                    more = await stream.receive_some(READ_OCTETS)
+                    if not more:
+                        break
+                    octets += more
+            finally:
+                self._pending.pop(scope, None)
+        if not octets:
+            if scope.cancelled_caught:
+                self._refuse("a client connected and did not register")
+            return None
+        return request.parse(octets)
+
+    async def _serve_endpoint(self, stream: trio.SocketStream, wish: Request) -> None:
+        uid = _peer_uid(stream.socket)
+        switch = self._switch
+        data = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        path = None
+        plugged = False
+        with trio.CancelScope() as scope:
+            try:
+                _connect(data, wish.address, uid)
+                port = switch.choose_port(wish.port, management=wish.management)
+                switch.check_access(port, uid)
+                path = self._directory.bind_data_socket(data, port, uid, self._directory.mode, self._directory.gid)
+                if wish.management:
+                    mode, gid = self._management
+                    path.chmod(mode)
+                    os.chown(path, -1, gid)
+                endpoint = Endpoint(
+                    id=stream.socket.fileno(),
+                    port=port,
+                    kind=EndpointKind.DATAGRAM,
+                    module=MODULE_UNIX,
+                    description=wish.description,
+                    uid=uid,
+                    close=scope.cancel,
+                )
+                switch.plug_in(endpoint, data.fileno(), self._now_ns())
+                data.detach()
+                plugged = True
+                await stream.send_all(request.emit_reply(os.fspath(path)))
+                while await stream.receive_some(READ_OCTETS):
+                    pass
+            except trio.BrokenResourceError:
+                if not plugged:
+                    raise
+            finally:
+                if plugged:
+                    switch.pull_out(endpoint.id, self._now_ns())
+                data.close()
+                if path is not None:
+                    path.unlink(missing_ok=True)
+
+
+def _connect(data: socket.socket, address: bytes, uid: int) -> None:
+    """Connect our data socket to the client's. Raises `Refused`."""
+    if not address:
+        raise Refused(errno.EINVAL, "the client's data socket has no name")
+    name = os.fsdecode(address)
+    try:
+        if address[0]:
+            status = os.stat(address)
+            if not stat.S_ISSOCK(status.st_mode) or uid not in (0, status.st_uid):
+                raise Refused(errno.EACCES, f"Connecting to client data socket {name!r}: it is no socket of user {uid}")
+        data.connect(address)
+    except OSError as error:
+        shown = name.rstrip("\0")
+        raise Refused(
+            error.errno or errno.EIO, f"Connecting to client data socket {shown!r}: {error.strerror}"
+        ) from None
+
+
+def _peer_uid(connection: trio.socket.SocketType) -> int:
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size)
+    uid = PEER_CREDENTIALS.unpack(credentials)[1]
+    assert isinstance(uid, int)
+    return uid

@@ -1,0 +1,154 @@
+"""A running switch: its sockets, forwarder, consoles, timers and signals in one nursery.
+
+Read first: `core.py` (what it does), `control.py` (clients), `console/` (commands). Everything here is adapters.
+"""
+
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import trio
+
+from switch.console.console import Console
+from switch.console.server import run_script, serve_connection, serve_stdin
+from switch.control import ControlServer
+from switch.core import SECOND_NS, Settings, Switch
+from switch.directory import ControlDirectory, group_number
+from switch.forwarding.choice import open_forwarder
+from switch.forwarding.contract import EndpointKind, Event, Limits
+from switch.log import Log
+from switch.options import Options
+from switch.ports import MODULE_TAP, Endpoint
+from switch.tap import open_tap
+from vde.clock import monotonic_ns
+
+IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+
+End = Literal["shutdown", "eof"] | signal.Signals
+
+
+class Daemon:
+    """One switch, from its sockets to its end."""
+
+    def __init__(
+        self,
+        options: Options,
+        directory: ControlDirectory,
+        management: socket.socket | None,
+        log: Log,
+        seed: int,
+    ) -> None:
+        """The sockets are the caller's; `seed` keys the forwarder's hash table."""
+        self._options = options
+        self._directory = directory
+        self._management = management
+        self._log = log
+        self._end: End | None = None
+        self._scope = trio.CancelScope()
+        limits = Limits(max_frame_octets=options.max_frame_octets, queue_frames=options.queue_frames)
+        self._forwarder = open_forwarder(options.forwarder, limits, seed)
+        settings = Settings(
+            mac=options.mac,
+            priority=options.priority,
+            num_ports=options.num_ports,
+            hub=options.hub,
+            fstp=options.fstp,
+            vlan_transparent=options.vlan_transparent,
+            hash_size=1 << (options.hash_size - 1).bit_length(),
+            queue_frames=options.queue_frames,
+            table_limit=options.table_limit,
+        )
+        self.switch = Switch(self._forwarder, settings, monotonic_ns())
+
+    async def run(self, ready: Callable[[], None]) -> End:
+        """Serve until a signal, `shutdown` or the end of standard input. `ready` is called when clients can come.
+
+        Resource handling: on return every client is disconnected and every socket and tap of the switch is closed.
+        """
+        options, switch = self._options, self.switch
+        console = Console(
+            switch,
+            directory=self._directory.path,
+            mode=options.mode,
+            management=options.mgmt,
+            management_mode=options.mgmt_mode,
+            now_ns=monotonic_ns,
+            log=self._log,
+            on_shutdown=lambda: self._stop("shutdown"),
+        )
+        server = ControlServer(
+            switch,
+            self._directory,
+            monotonic_ns,
+            self._log,
+            (options.mgmt_mode, group_number(options.mgmt_group)),
+        )
+        with self._scope, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *IGNORED_SIGNALS) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._receive_signals, signals)
+                nursery.start_soon(self._keep_time)
+                await nursery.start(self._forwarder.run, self._handle_events)
+                for interface in options.taps:
+                    self._plug_tap(interface)
+                if options.rcfile is not None:
+                    run_script(console, options.rcfile)
+                await nursery.start(server.serve)
+                if self._management is not None:
+                    listener = trio.SocketListener(trio.socket.from_stdlib_socket(self._management))
+                    nursery.start_soon(
+                        trio.serve_listeners, lambda stream: serve_connection(stream, console), [listener]
+                    )
+                ready()
+                if not options.daemon and not options.nostdin:
+                    nursery.start_soon(self._serve_stdin, console)
+        assert self._end is not None
+        return self._end
+
+    def _stop(self, why: End) -> None:
+        self._end = why
+        self._scope.cancel()
+
+    def _handle_events(self, events: Sequence[Event]) -> None:
+        self.switch.handle_events(events, monotonic_ns())
+
+    async def _receive_signals(self, signals: "trio._signals.SignalReceiver") -> None:
+        async for number in signals:
+            if number in (signal.SIGTERM, signal.SIGINT):
+                self._log.info(f"Caught signal {number}, cleaning up and exiting")
+                self._stop(signal.Signals(number))
+
+    async def _keep_time(self) -> None:
+        """Call the spanning tree when it wants to be called."""
+        while True:
+            changed = trio.Event()
+            self.switch.on_deadline_changed = changed.set
+            deadline = self.switch.next_deadline()
+            now = monotonic_ns()
+            if deadline is not None and deadline <= now:
+                self.switch.handle_timer(now)
+                await trio.lowlevel.checkpoint()
+                continue
+            with trio.move_on_after((deadline - now) / SECOND_NS) if deadline is not None else contextlib.nullcontext():
+                await changed.wait()
+
+    async def _serve_stdin(self, console: Console) -> None:
+        if await serve_stdin(console) == "eof":
+            self._log.info("EOF on stdin, cleaning up and exiting")
+            self._stop("eof")
+
+    def _plug_tap(self, interface: str) -> None:
+        """Raises `ConfigError` if the tap or a port for it cannot be had."""
+        descriptor = open_tap(interface)
+        switch = self.switch
+        endpoint = Endpoint(
+            id=descriptor,
+            port=switch.choose_port(0, management=False),
+            kind=EndpointKind.TAP,
+            module=MODULE_TAP,
+            description=interface,
+            uid=None,
+            close=lambda: self._log.warning(f"tap interface {interface}: closed"),
+        )
+        switch.plug_in(endpoint, descriptor, monotonic_ns())
