@@ -1,0 +1,251 @@
+"""`PythonForwarder`: the reference plane on file descriptors, as one trio task.
+
+All endpoints are in one epoll set, which is itself a descriptor that trio waits for. A round serves every ready
+endpoint once: it sends what waits in its queue (level-triggered EPOLLOUT is asked for only while something waits) and
+takes some of its frames, each of which is delivered at once. An eventfd in the same set wakes the task for events that
+configuration made.
+
+Limits: one system call a frame; the GIL is held. `native` is the fast one, this is the readable one.
+"""
+
+import errno
+import os
+import select
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import trio
+
+from switch.forwarding.reference import Delivery, ReferencePlane
+from switch.forwarding.terms import (
+    COUNT_MAX,
+    FRAMES_PER_TURN,
+    QUEUED_PER_TURN,
+    ROUNDS_PER_POLL,
+    DropReason,
+    EndpointKind,
+    Event,
+    Limits,
+)
+from vde import clock
+
+ENDPOINTS_PER_ROUND = 64  # chosen
+IDLE_WAIT_MIN_NS = 10_000_000  # chosen: a garbage collection interval of 0 does not become a busy loop
+_NOT_NOW = {errno.EAGAIN, errno.ENOBUFS}
+_TRANSIENT = {errno.EINTR, errno.ECONNRESET, errno.ECONNREFUSED}  # a datagram socket reports them once and goes on
+_SECOND_NS = 1_000_000_000
+
+
+@dataclass(slots=True)
+class _Endpoint:
+    number: int
+    fd: int
+    connection: bool
+    """Does an empty message mean its end?"""
+    transient: frozenset[int]
+    """Errors of reading that pass."""
+    queue_frames: int
+    queue: deque[bytes] = field(default_factory=deque)
+    failed: bool = False
+
+
+class PythonForwarder(ReferencePlane):
+    """See `contract.Forwarder` for every method, and the module's text."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._endpoints: dict[int, _Endpoint] = {}
+        self._by_fd: dict[int, _Endpoint] = {}
+        self._now_ns = 0
+        self._running = self._closed = False
+        self._epoll = select.epoll()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wake, select.EPOLLIN)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_wake"):
+            self.close()
+
+    # -- endpoints ----------------------------------------------------------------------------------------------------
+
+    def attach(self, port: int, endpoint: int, fd: int, kind: EndpointKind) -> None:
+        """As `Forwarder.attach`."""
+        self.add_endpoint(port, endpoint)
+        try:
+            connection = kind is EndpointKind.TAP
+            if kind is EndpointKind.DATAGRAM:
+                connection = _prepare_socket(fd, self.limits.send_buffer_octets) == socket.SOCK_SEQPACKET
+            os.set_blocking(fd, False)
+            self._epoll.register(fd, select.EPOLLIN)
+        except BaseException:
+            self.remove_endpoint(endpoint)
+            raise
+        transient = frozenset() if connection else frozenset(_TRANSIENT)
+        end = _Endpoint(endpoint, fd, connection, transient, self.limits.queue_frames)
+        self._endpoints[endpoint] = self._by_fd[fd] = end
+
+    def detach(self, endpoint: int) -> None:
+        """As `Forwarder.detach`."""
+        end = self._endpoint(endpoint)
+        self.remove_endpoint(endpoint)
+        del self._endpoints[endpoint], self._by_fd[end.fd]
+        if not end.failed:
+            self._epoll.unregister(end.fd)
+        os.close(end.fd)
+
+    def set_queue(self, endpoint: int, frames: int) -> None:
+        """As `Forwarder.set_queue`."""
+        end = self._endpoint(endpoint)
+        if not 0 <= frames <= COUNT_MAX:
+            raise ValueError(f"queue of {frames} frames: 0 to {COUNT_MAX} are possible")
+        end.queue_frames = frames
+
+    def queue_length(self, endpoint: int) -> int:
+        """As `Forwarder.queue_length`."""
+        return len(self._endpoint(endpoint).queue)
+
+    def transmit(self, port: int, frame: bytes) -> None:
+        """As `Forwarder.transmit`."""
+        self._deliver(self.egress(port, frame, clock.monotonic_ns() if self._running else self._now_ns))
+
+    def _endpoint(self, endpoint: int) -> _Endpoint:
+        try:
+            return self._endpoints[endpoint]
+        except KeyError:
+            raise KeyError(f"endpoint {endpoint} does not exist") from None
+
+    # -- rounds -------------------------------------------------------------------------------------------------------
+
+    def poll(self, now_ns: int) -> Sequence[Event]:
+        """As `Forwarder.poll`."""
+        if self._running:
+            raise RuntimeError("poll: the forwarder is running")
+        self._now_ns = now_ns
+        self.collect(now_ns)
+        for _ in range(ROUNDS_PER_POLL):
+            if not self._round(now_ns):
+                break
+        return self.take_events()
+
+    async def run(
+        self,
+        on_events: Callable[[Sequence[Event]], None],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """As `Forwarder.run`."""
+        if self._running or self._closed:
+            raise RuntimeError("run: once only")
+        self._running = True
+        try:
+            task_status.started()
+            while True:
+                if self._events:
+                    on_events(self.take_events())
+                wait_ns = max(self.next_collection_ns() - clock.monotonic_ns(), IDLE_WAIT_MIN_NS)
+                with trio.move_on_after(wait_ns / _SECOND_NS):
+                    await trio.lowlevel.wait_readable(self._epoll.fileno())
+                now_ns = clock.monotonic_ns()
+                self.collect(now_ns)
+                self._round(now_ns)
+        finally:
+            self._running = False
+            self.close()
+
+    def close(self) -> None:
+        """As `Forwarder.close`."""
+        if self._running:
+            raise RuntimeError("close: the forwarder is running; cancel it")
+        if self._closed:
+            return
+        self._closed = True
+        for endpoint in list(self._endpoints):
+            self.detach(endpoint)
+        os.close(self._wake)
+        self._epoll.close()
+
+    def _report(self, event: Event) -> None:
+        if self._running and not self._events:
+            os.eventfd_write(self._wake, 1)
+        super()._report(event)
+
+    def _round(self, now_ns: int) -> bool:
+        """Serve the ready endpoints; was there one?"""
+        ready = dict(self._epoll.poll(0, ENDPOINTS_PER_ROUND))
+        if ready.pop(self._wake, 0):
+            os.eventfd_read(self._wake)
+        turns = sorted(((self._by_fd[fd], mask) for fd, mask in ready.items()), key=lambda turn: turn[0].number)
+        for end, mask in turns:
+            if mask & select.EPOLLOUT:
+                self._send_queued(end)
+            if mask & ~select.EPOLLOUT:
+                self._receive(end, now_ns, hung_up=bool(mask & select.EPOLLHUP))
+        return bool(turns)
+
+    def _receive(self, end: _Endpoint, now_ns: int, *, hung_up: bool) -> None:
+        for turn in range(FRAMES_PER_TURN):
+            try:
+                frame = os.read(end.fd, self.limits.max_frame_octets + 1)
+            except BlockingIOError:
+                if hung_up and turn == 0:
+                    self._fail(end, errno.ECONNRESET)
+                return
+            except OSError as error:
+                if error.errno in end.transient:
+                    continue
+                self._fail(end, error.errno or errno.EIO)
+                return
+            if not frame and end.connection:
+                self._fail(end, errno.ECONNRESET)
+                return
+            self._deliver(self.ingress(end.number, frame, now_ns))
+
+    def _fail(self, end: _Endpoint, code: int) -> None:
+        end.failed = True
+        end.queue.clear()
+        self._epoll.unregister(end.fd)
+        self.fail_endpoint(end.number, code)
+
+    # -- sending ------------------------------------------------------------------------------------------------------
+
+    def _deliver(self, deliveries: list[Delivery]) -> None:
+        for number, frame in deliveries:
+            end = self._endpoints[number]
+            if not end.queue and self._send(end, frame):
+                continue
+            if end.failed or len(end.queue) >= end.queue_frames:
+                self.count_undelivered(number, DropReason.QUEUE_FULL)
+                continue
+            if not end.queue:
+                self._epoll.modify(end.fd, select.EPOLLIN | select.EPOLLOUT)
+            end.queue.append(frame)
+
+    def _send_queued(self, end: _Endpoint) -> None:
+        for _ in range(QUEUED_PER_TURN):
+            if not end.queue or not self._send(end, end.queue[0]):
+                break
+            end.queue.popleft()
+        if not end.queue:
+            self._epoll.modify(end.fd, select.EPOLLIN)
+
+    def _send(self, end: _Endpoint, frame: bytes) -> bool:
+        """Is it done with: sent, or refused and counted?"""
+        try:
+            os.write(end.fd, frame)
+        except OSError as error:
+            if error.errno in _NOT_NOW:
+                return False
+            self.count_undelivered(end.number, DropReason.SEND_ERROR)
+        return True
+
+
+def _prepare_socket(fd: int, send_buffer_octets: int) -> int:
+    """Set the send buffer; returns the socket's type."""
+    sock = socket.socket(fileno=fd)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_octets)
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)
+    finally:
+        sock.detach()
