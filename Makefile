@@ -1,0 +1,69 @@
+# The one door. Everything that a target needs is installed by it, and found installed the next time.
+#   make lab      the first lab: two unmodified Debian kernels of two architectures ping each other through our switch
+#   make test     all tests, real peers included          make check   format, lint, types, import contracts, clippy
+#   make bench    measurements against the originals      make fuzz    longer hostile-input runs
+#   make interop  only the tests with real peers          make clean   remove what was built
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUST := Cargo.toml Cargo.lock $(shell find switch/native vde/native emulators -name '*.rs' -o -name Cargo.toml 2>/dev/null)
+PYTEST := $(BIN)/pytest
+
+.PHONY: lab test check bench bench-switch fuzz interop unit constraints clean
+.DELETE_ON_ERROR:
+
+lab: $(VENV)/.built
+	@setup/install-packages lab
+	@$(BIN)/vde up topologies/first.yaml --until-checked
+
+test: $(VENV)/.built
+	@setup/install-packages lab test bench
+	cargo test --release --quiet --workspace
+	$(PYTEST)
+
+unit: $(VENV)/.built
+	$(PYTEST) -m 'not interop and not slow'
+
+interop: $(VENV)/.built
+	@setup/install-packages lab test bench
+	$(PYTEST) -m interop
+
+fuzz: $(VENV)/.built
+	$(PYTEST) -k 'fuzz or hostile or random or stateful' --hypothesis-profile=long
+
+check: $(VENV)/.tools
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+bench: bench-switch
+
+bench-switch: $(VENV)/.built
+	@setup/install-packages test bench
+	$(BIN)/python -m tests.bench.switch
+
+$(VENV)/.tools: pyproject.toml setup/constraints setup/packages
+	@setup/install-packages build
+	@setup/need $(PYTHON) 'Install Python 3.11 or later: apt-get install python3 python3-venv'
+	@setup/need cargo 'Install a Rust toolchain: https://rustup.rs'
+	@echo 'setup: virtual environment'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade --constraint setup/constraints pip
+	@$(BIN)/python setup/requirements.py > $(VENV)/requirements
+	@$(BIN)/python -m pip install --quiet --constraint setup/constraints --requirement $(VENV)/requirements
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.tools $(RUST)
+	@echo 'setup: building the native module (a minute the first time)'
+	@$(BIN)/maturin develop --release --quiet
+	@touch $@
+
+constraints: $(VENV)/.tools
+	$(BIN)/python -m pip freeze --all --exclude vde-fabric --exclude setuptools > setup/constraints
+
+clean:
+	rm -rf $(VENV) target vde/*.so
