@@ -15,11 +15,13 @@ from switch.daemonise import Background, detach
 from switch.descriptors import raise_limit
 from switch.directory import open_directory, open_management
 from switch.log import Log, StandardError, Syslog
+from switch.notify import notify_ready
 from switch.options import Options
-from switch.pidfile import Pidfile
+from switch.pidfile import Pidfile, PidfileError
 from vde.errors import ConfigError
 
 USAGE_STATUS = 1  # vde_switch's
+PIDFILE_STATUS = 1  # vde_switch's
 FAILED_STATUS = 255  # vde_switch's: a directory or socket cannot be had
 
 
@@ -47,7 +49,7 @@ def main() -> int:
         end = _serve(options, program, log, background)
     except ConfigError as error:
         log.error(str(error))
-        return FAILED_STATUS
+        return PIDFILE_STATUS if isinstance(error, PidfileError) else FAILED_STATUS
     if end is signal.SIGINT:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
@@ -76,6 +78,7 @@ def _serve(options: Options, program: str, log: Log, background: Background | No
         daemon = Daemon(options, directory, management, log, seed=int.from_bytes(os.urandom(8)))
 
         def ready() -> None:
+            notify_ready()
             if background is not None:
                 log.sink = Syslog(program)
                 background.ready()

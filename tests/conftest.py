@@ -1,10 +1,16 @@
 """What all tests share: hypothesis profiles, and the rule for missing tools."""
 
+import contextlib
 import os
 import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.switch_process import SwitchProcess
 
 settings.register_profile("default", deadline=None, max_examples=100)
 settings.register_profile("long", deadline=None, max_examples=5000)
@@ -26,3 +32,23 @@ class NeedTool:
                 pytest.fail(message)
             pytest.skip(message)
         return path
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A temporary directory whose path leaves room in `sun_path` (pytest's own may be too long)."""
+    with tempfile.TemporaryDirectory(prefix="vde") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def start_switch(short_path: Path) -> Iterator[Callable[..., SwitchProcess]]:
+    """`start_switch(*options, name="a")` → a running vdeswitch in a directory of its own; all end with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*options: str, name: str = "a", management: bool = True) -> SwitchProcess:
+            home = short_path / name
+            home.mkdir(exist_ok=True)
+            return stack.enter_context(SwitchProcess(home, *options, management=management))
+
+        yield start
