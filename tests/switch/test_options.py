@@ -92,5 +92,17 @@ def test_help_names_every_option() -> None:
     with pytest.raises(Version):
         options("--version")
     text = usage("vdeswitch")
-    for name in "--sock --pidfile --mode --mgmt --group --numports --hub --fstp --daemon --rcfile --tap".split():
+    for name in [
+        "--sock",
+        "--pidfile",
+        "--mode",
+        "--mgmt",
+        "--group",
+        "--numports",
+        "--hub",
+        "--fstp",
+        "--daemon",
+        "--rcfile",
+        "--tap",
+    ]:
         assert name in text
