@@ -92,17 +92,5 @@ def test_help_names_every_option() -> None:
     with pytest.raises(Version):
         options("--version")
     text = usage("vdeswitch")
-    for name in [
-        "--sock",
-        "--pidfile",
-        "--mode",
-        "--mgmt",
-        "--group",
-        "--numports",
-        "--hub",
-        "--fstp",
-        "--daemon",
-        "--rcfile",
-        "--tap",
-    ]:
+    for name in ("--sock", "--pidfile", "--mode", "--mgmt", "--group", "--numports", "--hub", "--tap", "--maxframe"):
         assert name in text
