@@ -1,0 +1,15 @@
+"""Exit statuses of `vde`."""
+
+from vde.errors import VdeError
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+CHECK_FAILED = 3
+NOT_RUNNING = 4
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+def of(error: VdeError) -> int:
+    """The status that an error ends a command with."""
+    return int(getattr(error, "exit_status", FAILED))
