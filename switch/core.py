@@ -176,13 +176,14 @@ class Switch:
 
     def remove_port(self, number: int, now_ns: int) -> None:
         """Raises `Refused`: EINVAL, ENXIO, EADDRINUSE if it is active."""
-        self.ports.remove(number)
+        self.ports.check_removable(number)
         for vlan, members in self.vlans.items():
             if number in members:
                 self._leave(vlan, number, now_ns)
         for destination in [d for d, sources in self.mirrors.items() if number in (d, *sources)]:
             sources = {} if destination == number else self.mirrors[destination]
             self.set_mirror(destination, {s: way for s, way in sources.items() if s != number})
+        self.ports.remove(number)
         self.forwarder.remove_port(number)
 
     def set_native_vlan(self, number: int, vlan: int, now_ns: int) -> None:
@@ -418,7 +419,7 @@ class Switch:
 
     def _leave(self, vlan: int, number: int, now_ns: int) -> None:
         del self.vlans[vlan][number]
-        if number in self.ports and self.ports.get(number).active:
+        if self.ports.get(number).active:
             self.fstp.port_down(vlan, number, now_ns)
         self.forwarder.clear_member(vlan, number)
         self._carry_out_fstp()

@@ -143,8 +143,12 @@ class PortTable:
             raise Refused(errno.EEXIST, f"port {port.number} exists")
         self._ports[port.number] = port
 
-    def remove(self, number: int) -> None:
+    def check_removable(self, number: int) -> None:
         """Raises `Refused`: EINVAL, ENXIO, EADDRINUSE if it is active."""
         if self.get(number).active:
             raise Refused(errno.EADDRINUSE, f"port {number} is in use")
+
+    def remove(self, number: int) -> None:
+        """Raises `Refused`, as `check_removable`."""
+        self.check_removable(number)
         del self._ports[number]
