@@ -181,7 +181,16 @@ def test_the_linux_kernel_pings_itself_through_a_tap_of_ours_and_vde_plug2tap(
     tap = f"vt{os.getpid()}"
     switch = start_switch("-t", tap, "--forwarder", forwarder)
     subprocess.run(["ip", "link", "set", tap, "netns", first], check=True)
-    plug2tap = ["ip", "netns", "exec", second, need_tool("vde_plug2tap"), "-s", switch.directory, "vdetap"]
+    plug2tap: list[str | Path] = [
+        "ip",
+        "netns",
+        "exec",
+        second,
+        need_tool("vde_plug2tap"),
+        "-s",
+        switch.directory,
+        "vdetap",
+    ]
     with running(*plug2tap):
         wait_for_ports(switch, 2)
         for name, interface, address in ((first, tap, "192.0.2.1"), (second, "vdetap", "192.0.2.2")):

@@ -17,14 +17,15 @@ StartSwitch = Callable[..., SwitchProcess]
 PATIENCE_S = 20
 
 
-def run(*arguments: str | Path, **options: object) -> "subprocess.CompletedProcess[str]":
+def run(*arguments: str | Path, cwd: Path | None = None, user: int | None = None) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [PROGRAM, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
         stdin=subprocess.DEVNULL,
-        **options,  # type: ignore[call-overload, no-any-return]  # passed on to subprocess as they are
+        cwd=cwd,
+        user=user,
     )
 
 
@@ -177,7 +178,7 @@ def test_a_daemon_that_cannot_start_says_so_to_its_caller(short_path: Path) -> N
 
 
 def test_standard_input_is_a_console_as_the_nixos_test_driver_uses_it(short_path: Path) -> None:
-    arguments = [PROGRAM, "--sock", short_path / "s", "--dirmode", "0700", "--hub"]
+    arguments: list[str | Path] = [PROGRAM, "--sock", short_path / "s", "--dirmode", "0700", "--hub"]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
