@@ -8,6 +8,7 @@ import pwd
 from vde.errors import Refused
 
 UNRESTRICTED = ("NONE", "ANY")
+NOBODY = (1 << 32) - 1  # chown(2): -1 means no user at all
 
 
 def is_member(uid: int, gid: int) -> bool:
@@ -26,7 +27,7 @@ def user_number(text: str) -> int | None:
     try:
         return pwd.getpwnam(text).pw_uid
     except KeyError:
-        if text.isascii() and text.isdigit() and int(text) < 1 << 32:
+        if text.isascii() and text.isdigit() and int(text) < NOBODY:
             return int(text)
     raise Refused(errno.EINVAL, f"no such user: {text!r}")
 
@@ -38,7 +39,7 @@ def group_number(text: str) -> int | None:
     try:
         return grp.getgrnam(text).gr_gid
     except KeyError:
-        if text.isascii() and text.isdigit() and int(text) < 1 << 32:
+        if text.isascii() and text.isdigit() and int(text) < NOBODY:
             return int(text)
     raise Refused(errno.EINVAL, f"no such group: {text!r}")
 

@@ -37,6 +37,7 @@ from vde.frame import format_mac
 SECOND_NS = 1_000_000_000
 VLAN_MAX = 4093  # vde_switch: 4094 and 4095 are reserved
 TABLE_LIMIT = 1 << 20  # addresses; chosen: some 100 MiB at most
+QUEUE_FRAMES_MAX = 1 << 16  # chosen
 HASH_SIZE_MAX = 1 << 24  # chosen; the size only shows in `hash/print`
 
 
@@ -188,11 +189,11 @@ class Switch:
 
     def set_native_vlan(self, number: int, vlan: int, now_ns: int) -> None:
         """`port/setvlan`; `NO_VLAN`: no untagged traffic. Raises `Refused`: EINVAL, ENXIO."""
-        if not (0 <= vlan <= VLAN_MAX or vlan == NO_VLAN):
+        if not 0 <= vlan <= NO_VLAN:
             raise Refused(errno.EINVAL, f"VLAN {vlan}: 0 to {VLAN_MAX}, or {NO_VLAN} for none, are possible")
         port = self.ports.get(number)
-        if vlan != NO_VLAN:
-            self.members(vlan)
+        if vlan != NO_VLAN and vlan not in self.vlans:
+            raise Refused(errno.ENXIO, f"VLAN {vlan} does not exist: create it first")
         if port.native_vlan != NO_VLAN and port.native_vlan != vlan:
             self._leave(port.native_vlan, number, now_ns)
         port.native_vlan = vlan
@@ -256,7 +257,8 @@ class Switch:
         self.check_access(number, endpoint.uid)
         port = self.ports.get(number) if number in self.ports else self.create_port(number, now_ns, allocatable=True)
         self.forwarder.attach(number, endpoint.id, fd, endpoint.kind)
-        self.forwarder.set_queue(endpoint.id, self.settings.queue_frames)
+        endpoint.queue_frames = self.settings.queue_frames
+        self.forwarder.set_queue(endpoint.id, endpoint.queue_frames)
         self.endpoints[endpoint.id] = endpoint
         port.endpoints.insert(0, endpoint)
         if len(port.endpoints) == 1:
@@ -265,14 +267,14 @@ class Switch:
                 if number in members:
                     self.fstp.port_up(vlan, number, tagged=members[number], now_ns=now_ns)
                     self._apply_member(vlan, number)
-        self.events.emit("port/ep/+", f"Port {number:02d} FD {endpoint.id}")
+        self.events.emit("port/ep/+", f"Port {number:02d} FD {endpoint.id:2d}")
         self.describe(endpoint, endpoint.description)
         self._carry_out_fstp()
 
     def describe(self, endpoint: Endpoint, text: str) -> None:
         """Set an endpoint's description."""
         endpoint.description = text
-        self.events.emit("port/descr", f'Port {endpoint.port:02d} FD {endpoint.id} -> "{text}"')
+        self.events.emit("port/descr", f'Port {endpoint.port:02d} FD {endpoint.id:2d} -> "{text}"')
 
     def pull_out(self, endpoint_id: int, now_ns: int) -> None:
         """Detach an endpoint, from either side; nothing happens if it is gone already."""
@@ -282,7 +284,7 @@ class Switch:
         self.forwarder.detach(endpoint_id)
         port = self.ports.get(endpoint.port)
         port.endpoints.remove(endpoint)
-        self.events.emit("port/ep/-", f"Port {port.number:02d} FD {endpoint_id}")
+        self.events.emit("port/ep/-", f"Port {port.number:02d} FD {endpoint_id:2d}")
         if not port.active:
             for vlan, members in self.vlans.items():
                 if port.number in members:
@@ -294,9 +296,25 @@ class Switch:
 
     def close_endpoint(self, number: int, endpoint_id: int, now_ns: int) -> None:
         """`port/epclose`. Raises `Refused`: EINVAL, ENXIO."""
-        if all(endpoint.id != endpoint_id for endpoint in self.ports.get(number).endpoints):
-            raise Refused(errno.ENXIO, f"port {number} has no endpoint {endpoint_id}")
-        self.pull_out(endpoint_id, now_ns)
+        self.pull_out(self._endpoint(number, endpoint_id).id, now_ns)
+
+    def set_default_queue(self, frames: int) -> None:
+        """Bound of the queues of endpoints to come. Raises `Refused` (EINVAL)."""
+        _check_queue(frames)
+        self.settings.queue_frames = frames
+
+    def set_endpoint_queue(self, number: int, endpoint_id: int, frames: int) -> None:
+        """Bound of one endpoint's queue. Raises `Refused`: EINVAL, ENXIO."""
+        _check_queue(frames)
+        endpoint = self._endpoint(number, endpoint_id)
+        self.forwarder.set_queue(endpoint_id, frames)
+        endpoint.queue_frames = frames
+
+    def _endpoint(self, number: int, endpoint_id: int) -> Endpoint:
+        for endpoint in self.ports.get(number).endpoints:
+            if endpoint.id == endpoint_id:
+                return endpoint
+        raise Refused(errno.ENXIO, f"port {number} has no endpoint {endpoint_id}")
 
     # -- VLANs --------------------------------------------------------------------------------------------------------
 
@@ -321,30 +339,33 @@ class Switch:
 
     def remove_vlan(self, vlan: int) -> None:
         """Raises `Refused`: EINVAL, ENXIO, EADDRINUSE while a port, even an inactive one, is a member."""
-        if vlan == 0:
-            raise Refused(errno.EINVAL, "VLAN 0 is always there")
         if self.members(vlan):
             raise Refused(errno.EADDRINUSE, f"VLAN {vlan} has members: remove them first")
+        if vlan == 0:
+            raise Refused(errno.EINVAL, "VLAN 0 is always there")
         del self.vlans[vlan]
         self.fstp.remove_vlan(vlan)
         self.forwarder.remove_vlan(vlan)
 
     def add_tagged(self, vlan: int, number: int, now_ns: int) -> None:
         """`vlan/addport`; nothing happens if the VLAN is the port's native one. Raises `Refused`: EINVAL, ENXIO."""
+        self.ports.check_range(number)
         members = self.members(vlan)
         if self.ports.get(number).native_vlan == vlan or number in members:
             return
         self._join(vlan, number, tagged=True, now_ns=now_ns)
 
     def remove_tagged(self, vlan: int, number: int, now_ns: int) -> None:
-        """`vlan/delport`. Raises `Refused`: EINVAL, ENXIO, EADDRINUSE if the VLAN is the port's native one."""
+        """`vlan/delport`; nothing happens if the port is no member. Raises `Refused`: EINVAL, ENXIO, EADDRINUSE if the
+        VLAN is the port's native one.
+        """
+        self.ports.check_range(number)
         members = self.members(vlan)
         if self.ports.get(number).native_vlan == vlan:
             raise Refused(errno.EADDRINUSE, f"VLAN {vlan} is port {number}'s native one: port/setvlan changes it")
-        if number not in members:
-            raise Refused(errno.ENXIO, f"port {number} is no member of VLAN {vlan}")
-        self._leave(vlan, number, now_ns)
-        self.forwarder.flush_port(number)
+        if number in members:
+            self._leave(vlan, number, now_ns)
+            self.forwarder.flush_port(number)
 
     def state(self, vlan: int, number: int) -> tuple[bool, bool]:
         """(learning, forwarding) of a member. An inactive port only learns, as the original prints it."""
@@ -355,16 +376,16 @@ class Switch:
     # -- spanning tree ------------------------------------------------------------------------------------------------
 
     def set_edge(self, vlan: int, number: int, edge: bool, now_ns: int) -> None:
-        """`fstp/setedge`. Raises `Refused`: EINVAL, ENXIO."""
+        """`fstp/setedge`; the port need not exist. Raises `Refused`: EINVAL, ENXIO (the VLAN)."""
+        self.ports.check_range(number)
         self.members(vlan)
-        self.ports.get(number)
         self.fstp.set_edge(vlan, number, edge, now_ns)
         self._carry_out_fstp()
 
     def set_bonus(self, vlan: int, number: int, cost: int, now_ns: int) -> None:
-        """`fstp/bonus`. Raises `Refused`: EINVAL, ENXIO."""
+        """`fstp/bonus`; the port need not exist. Raises `Refused`: EINVAL, ENXIO (the VLAN)."""
+        self.ports.check_range(number)
         self.members(vlan)
-        self.ports.get(number)
         self.fstp.set_bonus(vlan, number, cost, now_ns)
         self._carry_out_fstp()
 
@@ -480,3 +501,8 @@ class Switch:
 def _swapped(vlan: int) -> str:
     """A VLAN as the original's debug events print it: two octets in hexadecimal, low octet first."""
     return f"{vlan & 0xFF:02x}:{vlan >> 8:02x}"
+
+
+def _check_queue(frames: int) -> None:
+    if not 0 <= frames <= QUEUE_FRAMES_MAX:
+        raise Refused(errno.EINVAL, f"queue of {frames} frames: 0 to {QUEUE_FRAMES_MAX} are possible")

@@ -35,6 +35,12 @@ class EventBus:
             self.categories[category.path] = category
             self._subscribers[category.path] = []
 
+    def remove(self, *categories: Category) -> None:
+        """Take categories away again, with whoever listens to them."""
+        for category in categories:
+            del self.categories[category.path], self._subscribers[category.path]
+        self.on_interest()
+
     def subscribe(self, path: str, subscriber: Subscriber) -> bool:
         """False: it was already on."""
         if subscriber in self._subscribers[path]:

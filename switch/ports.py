@@ -39,6 +39,8 @@ class Endpoint:
     description: str
     uid: int | None
     close: Callable[[], None]
+    queue_frames: int = 0
+    """Bound of its queue; set when it is plugged in."""
 
 
 @dataclass(slots=True)
