@@ -6,7 +6,7 @@ Read first: `core.py` (what it does), `control.py` (clients), `console/` (comman
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal
 
 import trio
@@ -23,6 +23,7 @@ from switch.options import Options
 from switch.ports import MODULE_TAP, Endpoint
 from switch.tap import open_tap
 from vde.clock import monotonic_ns
+from vde.errors import ConfigError, Refused
 
 IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 
@@ -85,15 +86,15 @@ class Daemon:
             self._log,
             (options.mgmt_mode, group_number(options.mgmt_group)),
         )
+        for interface in options.taps:
+            self._plug_tap(interface)
+        if options.rcfile is not None:
+            run_script(console, options.rcfile)
         with self._scope, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *IGNORED_SIGNALS) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._receive_signals, signals)
                 nursery.start_soon(self._keep_time)
                 await nursery.start(self._forwarder.run, self._handle_events)
-                for interface in options.taps:
-                    self._plug_tap(interface)
-                if options.rcfile is not None:
-                    run_script(console, options.rcfile)
                 await nursery.start(server.serve)
                 if self._management is not None:
                     listener = trio.SocketListener(trio.socket.from_stdlib_socket(self._management))
@@ -113,7 +114,7 @@ class Daemon:
     def _handle_events(self, events: Sequence[Event]) -> None:
         self.switch.handle_events(events, monotonic_ns())
 
-    async def _receive_signals(self, signals: "trio._signals.SignalReceiver") -> None:
+    async def _receive_signals(self, signals: AsyncIterator[int]) -> None:
         async for number in signals:
             if number in (signal.SIGTERM, signal.SIGINT):
                 self._log.info(f"Caught signal {number}, cleaning up and exiting")
@@ -140,11 +141,15 @@ class Daemon:
 
     def _plug_tap(self, interface: str) -> None:
         """Raises `ConfigError` if the tap or a port for it cannot be had."""
-        descriptor = open_tap(interface)
         switch = self.switch
+        try:
+            port = switch.choose_port(0, management=False)
+        except Refused as error:
+            raise ConfigError(f"tap interface {interface!r}: {error}") from None
+        descriptor = open_tap(interface)
         endpoint = Endpoint(
             id=descriptor,
-            port=switch.choose_port(0, management=False),
+            port=port,
             kind=EndpointKind.TAP,
             module=MODULE_TAP,
             description=interface,

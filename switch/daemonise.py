@@ -1,7 +1,7 @@
 """Going to the background, and telling the one who asked how it went.
 
-The parent waits until the switch is up, so that `vdeswitch -d && client` cannot come too early, and its exit status says
-whether it is. Until then the child keeps the terminal, so that its errors are seen.
+The parent waits until the switch is up, so that `vdeswitch -d && client` cannot come too early, and its exit status
+says whether it is. Until then the child keeps the terminal, so that its errors are seen.
 """
 
 import os

@@ -2,8 +2,8 @@
 
 Long options work with one or two dashes and may be cut to any unambiguous beginning; `-sDIR`, `-s DIR`, `--sock=DIR`
 and `-sock DIR` are the same; short flags may be joined (`-xd`); options and arguments may be mixed; `--` ends the
-options. Mistakes (unknown, ambiguous, missing or superfluous argument) are told in getopt's words and skipped, because scripts
-for vde_switch rely on being able to pass options that it does not know.
+options. Mistakes (unknown, ambiguous, missing or superfluous argument) are told in getopt's words and skipped, because
+scripts for vde_switch rely on being able to pass options that it does not know.
 
 Python's `getopt` and `argparse` know neither the single-dash long options nor this leniency.
 """

@@ -7,9 +7,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast, get_args
 
 from switch import getopt
 from switch.core import HASH_SIZE_MAX, TABLE_LIMIT
+from switch.forwarding.choice import Kind
 from switch.getopt import Option
 from switch.ports import PORT_MAX
 from vde.errors import ConfigError, WireError
@@ -83,7 +85,7 @@ class Options:
     mgmt_group: str | None = None
     taps: tuple[str, ...] = ()
     nostdin: bool = False
-    forwarder: str = "native"
+    forwarder: Kind = "native"
     max_frame_octets: int = MTU_OCTETS
     queue_frames: int = 128
     vlan_transparent: bool = False
@@ -139,9 +141,6 @@ def parse(
 
     mode, dirmode = derive_modes(_octal(given, "mode"), _octal(given, "dirmode"))
     default_directory = "/tmp/vde.ctl" if euid else "/var/run/vde.ctl"
-    forwarder = given.get("forwarder", "native")
-    if forwarder not in ("native", "python"):
-        raise ConfigError(f"--forwarder {forwarder}: 'native' or 'python' was expected")
     options = Options(
         directory=_path(given.get("sock", default_directory), "sock"),
         mode=mode,
@@ -161,7 +160,7 @@ def parse(
         mgmt_group=given.get("mgmtgroup"),
         taps=tuple(argument for key, argument in result.options if key == "tap"),
         nostdin="nostdin" in given,
-        forwarder=forwarder,
+        forwarder=_forwarder(given.get("forwarder", "native")),
         max_frame_octets=_number(given, "maxframe", MTU_OCTETS, FRAME_OCTETS_MIN, FRAME_OCTETS_MAX),
         queue_frames=_number(given, "queue", 128, 1, QUEUE_FRAMES_MAX),
         vlan_transparent="vlan-transparent" in given,
@@ -211,6 +210,13 @@ def _octal(given: Mapping[str, str], key: str) -> int | None:
     if not 0 <= value <= 0o7777:
         raise ConfigError(f"Invalid mode {text} (--{key}): an octal number up to 7777 was expected")
     return value
+
+
+def _forwarder(text: str) -> Kind:
+    for kind in get_args(Kind):
+        if text == kind:
+            return cast(Kind, kind)
+    raise ConfigError(f"--forwarder {text}: 'native' or 'python' was expected")
 
 
 def _mac(text: str) -> bytes:
