@@ -19,4 +19,6 @@ def open_forwarder(kind: Kind, limits: Limits, seed: int = 0) -> Forwarder:
         from switch.forwarding.python import PythonForwarder
 
         return PythonForwarder(limits)
-    raise NotImplementedError(kind)
+    from switch.forwarding.native import NativeForwarder
+
+    return NativeForwarder(limits, seed)

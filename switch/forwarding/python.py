@@ -21,6 +21,7 @@ import trio
 from switch.forwarding.reference import Delivery, ReferencePlane
 from switch.forwarding.terms import (
     COUNT_MAX,
+    DELIVERIES_PER_TURN,
     FRAMES_PER_TURN,
     QUEUED_PER_TURN,
     ROUNDS_PER_POLL,
@@ -47,6 +48,7 @@ class _Endpoint:
     transient: frozenset[int]
     """Errors of reading that pass."""
     queue_frames: int
+    frames_per_turn: int = FRAMES_PER_TURN
     queue: deque[bytes] = field(default_factory=deque)
     failed: bool = False
 
@@ -115,6 +117,12 @@ class PythonForwarder(ReferencePlane):
             return self._endpoints[endpoint]
         except KeyError:
             raise KeyError(f"endpoint {endpoint} does not exist") from None
+
+    def set_aging(self, *, expire_ns: int, gc_interval_ns: int, min_persistence_ns: int) -> None:
+        """As `Forwarder.set_aging`."""
+        super().set_aging(expire_ns=expire_ns, gc_interval_ns=gc_interval_ns, min_persistence_ns=min_persistence_ns)
+        if not self._closed:
+            os.eventfd_write(self._wake, 1)
 
     # -- rounds -------------------------------------------------------------------------------------------------------
 
@@ -185,22 +193,26 @@ class PythonForwarder(ReferencePlane):
         return bool(turns)
 
     def _receive(self, end: _Endpoint, now_ns: int, *, hung_up: bool) -> None:
-        for turn in range(FRAMES_PER_TURN):
+        frames = deliveries = 0
+        while frames < end.frames_per_turn:
             try:
                 frame = os.read(end.fd, self.limits.max_frame_octets + 1)
             except BlockingIOError:
-                if hung_up and turn == 0:
+                if hung_up and not frames:
                     self._fail(end, errno.ECONNRESET)
-                return
+                break
             except OSError as error:
-                if error.errno in end.transient:
-                    continue
-                self._fail(end, error.errno or errno.EIO)
-                return
+                if error.errno not in end.transient:
+                    self._fail(end, error.errno or errno.EIO)
+                break
             if not frame and end.connection:
                 self._fail(end, errno.ECONNRESET)
-                return
-            self._deliver(self.ingress(end.number, frame, now_ns))
+                break
+            out = self.ingress(end.number, frame, now_ns)
+            self._deliver(out)
+            frames += 1
+            deliveries += len(out)
+        end.frames_per_turn = _next_turn(frames, deliveries)
 
     def _fail(self, end: _Endpoint, code: int) -> None:
         end.failed = True
@@ -239,6 +251,13 @@ class PythonForwarder(ReferencePlane):
                 return False
             self.count_undelivered(end.number, DropReason.SEND_ERROR)
         return True
+
+
+def _next_turn(frames: int, deliveries: int) -> int:
+    """How many frames an endpoint may take in its next turn, after one of `frames` frames made `deliveries`."""
+    if deliveries <= DELIVERIES_PER_TURN:
+        return FRAMES_PER_TURN
+    return min(max(DELIVERIES_PER_TURN * frames // deliveries, 1), FRAMES_PER_TURN)
 
 
 def _prepare_socket(fd: int, send_buffer_octets: int) -> int:

@@ -1,7 +1,10 @@
 //! `vde._native`: the one compiled module.
+
+mod forwarder;
+
 use pyo3::prelude::*;
 
 #[pymodule]
-fn _native(_m: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<forwarder::Forwarder>()
 }

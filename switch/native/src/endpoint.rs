@@ -1,0 +1,186 @@
+//! One descriptor of a port: a client's data socket, or a tap.
+
+use crate::error::{Error, Result};
+use crate::limits::FRAMES_PER_TURN;
+use crate::queue::Queue;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A datagram socket: one frame per message.
+    Datagram,
+    /// A seqpacket socket: likewise, but an empty message is the end of the connection.
+    Seqpacket,
+    /// A tap's character device: one frame per read and write.
+    Tap,
+}
+
+impl Kind {
+    /// Does an empty message mean the end?
+    pub fn is_connection(self) -> bool {
+        self != Kind::Datagram
+    }
+
+    /// Does reading go on after this error? A datagram socket reports what befell its peer, once.
+    pub fn survives(self, errno: i32) -> bool {
+        self == Kind::Datagram && matches!(errno, libc::ECONNRESET | libc::ECONNREFUSED)
+    }
+}
+
+/// Owns its descriptor.
+#[derive(Debug)]
+pub struct Endpoint {
+    pub number: u32,
+    pub port: u16,
+    pub kind: Kind,
+    pub fd: OwnedFd,
+    /// Unlike any earlier endpoint's: tells late readiness of another from this one's.
+    pub serial: u32,
+    pub queue: Queue,
+    /// Is the poller asked for room to send?
+    pub wants_room: bool,
+    /// Reading failed: not polled any more.
+    pub failed: bool,
+    /// How many frames its next turn may take.
+    pub frames_per_turn: usize,
+}
+
+/// A descriptor that was made ready for forwarding, but is still its caller's.
+pub struct Prepared {
+    fd: RawFd,
+    kind: Kind,
+}
+
+impl Prepared {
+    /// Make `fd` non-blocking; a socket (`is_socket`) also gets its send buffer.
+    pub fn new(fd: RawFd, is_socket: bool, send_buffer_octets: i32) -> io::Result<Self> {
+        let kind = if is_socket {
+            set_option(fd, libc::SO_SNDBUF, send_buffer_octets)?;
+            match option(fd, libc::SO_TYPE)? {
+                libc::SOCK_SEQPACKET => Kind::Seqpacket,
+                _ => Kind::Datagram,
+            }
+        } else {
+            Kind::Tap
+        };
+        // SAFETY: F_GETFL takes no pointer; a bad descriptor is answered with EBADF.
+        let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+        // SAFETY: F_SETFL takes no pointer.
+        check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+        Ok(Prepared { fd, kind })
+    }
+
+    /// Take the descriptor over.
+    ///
+    /// # Safety
+    /// Nobody else closes it from now on.
+    pub unsafe fn own(self, number: u32, port: u16, serial: u32, queue_frames: usize) -> Endpoint {
+        Endpoint {
+            number,
+            port,
+            kind: self.kind,
+            // SAFETY: `Prepared::new` has shown that it is open; the caller gives it up.
+            fd: unsafe { OwnedFd::from_raw_fd(self.fd) },
+            serial,
+            queue: Queue::new(queue_frames),
+            wants_room: false,
+            failed: false,
+            frames_per_turn: FRAMES_PER_TURN,
+        }
+    }
+}
+
+/// Endpoints in slots, which are small and reused, and by their numbers, which policy chooses.
+#[derive(Debug, Default)]
+pub struct Endpoints {
+    slots: Vec<Option<Endpoint>>,
+    vacant: Vec<u32>,
+    by_number: hashbrown::HashMap<u32, u32>,
+    serial: u32,
+}
+
+impl Endpoints {
+    pub fn contains(&self, number: u64) -> bool {
+        u32::try_from(number).is_ok_and(|number| self.by_number.contains_key(&number))
+    }
+
+    /// The slot of endpoint `number`.
+    pub fn slot(&self, number: u64) -> Result<u32> {
+        u32::try_from(number)
+            .ok()
+            .and_then(|number| self.by_number.get(&number).copied())
+            .ok_or_else(|| Error::Unknown(format!("endpoint {number} does not exist")))
+    }
+
+    pub fn get(&self, slot: u32) -> Option<&Endpoint> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    pub fn get_mut(&mut self, slot: u32) -> Option<&mut Endpoint> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// A serial number for the next endpoint.
+    pub fn next_serial(&mut self) -> u32 {
+        self.serial = self.serial.wrapping_add(1);
+        self.serial
+    }
+
+    pub fn insert(&mut self, endpoint: Endpoint) -> u32 {
+        let number = endpoint.number;
+        let slot = match self.vacant.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = Some(endpoint);
+                slot
+            }
+            None => {
+                self.slots.push(Some(endpoint));
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.by_number.insert(number, slot);
+        slot
+    }
+
+    pub fn remove(&mut self, slot: u32) -> Option<Endpoint> {
+        let endpoint = self.slots.get_mut(slot as usize)?.take()?;
+        self.by_number.remove(&endpoint.number);
+        self.vacant.push(slot);
+        Some(endpoint)
+    }
+
+    /// Slots in use, in no order.
+    pub fn used(&self) -> Vec<u32> {
+        self.by_number.values().copied().collect()
+    }
+}
+
+impl AsRawFd for Endpoint {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+fn set_option(fd: RawFd, option: i32, value: i32) -> io::Result<()> {
+    let octets = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: the value is an int, as long as is said, and lives during the call.
+    check(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, (&raw const value).cast(), octets) })?;
+    Ok(())
+}
+
+fn option(fd: RawFd, option: i32) -> io::Result<i32> {
+    let mut value = 0i32;
+    let mut octets = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: there is room for an int, as is said, and both live during the call.
+    check(unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, option, (&raw mut value).cast(), &mut octets) })?;
+    Ok(value)
+}
+
+fn check(result: i32) -> io::Result<i32> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}

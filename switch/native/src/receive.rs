@@ -1,0 +1,125 @@
+//! Taking a turn's frames into the arena.
+
+use crate::limits::FRAMES_PER_TURN;
+use std::io;
+use std::os::fd::RawFd;
+use std::ptr;
+
+/// What one `recvmmsg`, or some `read`s, brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    pub octets: usize,
+    /// The frame was longer than the arena's slot.
+    pub truncated: bool,
+}
+
+/// The arena: `FRAMES_PER_TURN` slots of one frame each, and the headers by which `recvmmsg` fills them.
+///
+/// A slot holds one octet more than the longest frame, so that a `read` can tell one that is longer.
+pub struct Receiver {
+    arena: Box<[u8]>,
+    stride: usize,
+    frame_octets_max: usize,
+    headers: Box<[libc::mmsghdr]>,
+    iovecs: Box<[libc::iovec]>,
+    received: [Received; FRAMES_PER_TURN],
+}
+
+// SAFETY: the raw pointers in `headers` and `iovecs` are set anew before each system call, to memory of this very
+// struct, and are not used otherwise.
+unsafe impl Send for Receiver {}
+
+impl Receiver {
+    pub fn new(frame_octets_max: usize) -> Self {
+        let stride = (frame_octets_max + 1).next_multiple_of(64) + 64; // odd in cache lines: slots fall into unlike sets
+        // SAFETY: a header and an iovec of zeros are valid: null pointers and no lengths.
+        let (header, iovec) = unsafe { std::mem::zeroed::<(libc::mmsghdr, libc::iovec)>() };
+        Receiver {
+            arena: vec![0; stride * FRAMES_PER_TURN].into(),
+            stride,
+            frame_octets_max,
+            headers: vec![header; FRAMES_PER_TURN].into(),
+            iovecs: vec![iovec; FRAMES_PER_TURN].into(),
+            received: [Received::default(); FRAMES_PER_TURN],
+        }
+    }
+
+    /// Take up to `most` messages that are there; returns how many.
+    pub fn take_messages(&mut self, fd: RawFd, most: usize) -> io::Result<usize> {
+        let most = most.min(FRAMES_PER_TURN);
+        let arena = self.arena.as_mut_ptr();
+        let iovecs = self.iovecs.as_mut_ptr();
+        for index in 0..most {
+            // SAFETY: slot `index` and iovec `index` are within their allocations.
+            let (base, iovec) = unsafe { (arena.add(index * self.stride), iovecs.add(index)) };
+            // SAFETY: `iovec` is valid for writing; so is `self.headers[index]`, a place of its own.
+            unsafe {
+                *iovec = libc::iovec {
+                    iov_base: base.cast(),
+                    iov_len: self.frame_octets_max,
+                }
+            };
+            let header = &mut self.headers[index];
+            header.msg_hdr.msg_iov = iovec;
+            header.msg_hdr.msg_iovlen = 1;
+        }
+        let count = loop {
+            // SAFETY: the headers' iovecs name distinct slots of the arena, which nobody else uses during the call.
+            let count = unsafe {
+                libc::recvmmsg(
+                    fd,
+                    self.headers.as_mut_ptr(),
+                    most as u32,
+                    libc::MSG_DONTWAIT,
+                    ptr::null_mut(),
+                )
+            };
+            if count >= 0 {
+                break count as usize;
+            }
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        };
+        for (received, header) in self.received.iter_mut().zip(&self.headers[..count]) {
+            *received = Received {
+                octets: header.msg_len as usize,
+                truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+            };
+        }
+        Ok(count)
+    }
+
+    /// Take one frame by `read` into slot `index`.
+    pub fn take_read(&mut self, fd: RawFd, index: usize) -> io::Result<Received> {
+        let slot = &mut self.arena[index * self.stride..][..self.frame_octets_max + 1];
+        loop {
+            // SAFETY: `slot` has the room that is said.
+            let octets = unsafe { libc::read(fd, slot.as_mut_ptr().cast(), slot.len()) };
+            if octets >= 0 {
+                let octets = octets as usize;
+                let truncated = octets > self.frame_octets_max;
+                self.received[index] = Received {
+                    octets: octets.min(self.frame_octets_max),
+                    truncated,
+                };
+                return Ok(self.received[index]);
+            }
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
+    }
+
+    /// What the frame in slot `index` is.
+    pub fn received(&self, index: usize) -> Received {
+        self.received[index]
+    }
+
+    /// The octets in slot `index`.
+    pub fn frame(&self, index: usize) -> &[u8] {
+        &self.arena[index * self.stride..][..self.received[index].octets]
+    }
+}
