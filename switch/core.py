@@ -168,6 +168,7 @@ class Switch:
         port = Port(number, allocatable=allocatable)
         self.ports.add(port)
         self.forwarder.add_port(number, port.native_vlan)
+        self.events.emit("port/+", f"{number:02d}")
         self._join(port.native_vlan, number, tagged=False, now_ns=now_ns)
         return port
 
@@ -262,7 +263,6 @@ class Switch:
         self.endpoints[endpoint.id] = endpoint
         port.endpoints.insert(0, endpoint)
         if len(port.endpoints) == 1:
-            self.events.emit("port/+", f"{number:02d}")
             for vlan, members in self.vlans.items():
                 if number in members:
                     self.fstp.port_up(vlan, number, tagged=members[number], now_ns=now_ns)
@@ -336,6 +336,7 @@ class Switch:
         self.vlans[vlan] = {}
         self.forwarder.add_vlan(vlan)
         self.fstp.add_vlan(vlan, now_ns)
+        self._carry_out_fstp()
 
     def remove_vlan(self, vlan: int) -> None:
         """Raises `Refused`: EINVAL, ENXIO, EADDRINUSE while a port, even an inactive one, is a member."""
@@ -482,24 +483,29 @@ class Switch:
                         self._apply_member(vlan, port)
                     words = [w for w, on in (("learning", learning), ("forwarding", forwarding)) if on]
                     state = "+".join(words) or "discarding"
-                    self.events.emit("fstp/status", f"Port {port:04d} VLAN {_swapped(vlan)} {state}")
+                    self.events.emit("fstp/status", f"Port {port:04d} VLAN {_octets(vlan)} {state}")
                 case TopologyChanged(vlan):
                     if vlan in self.vlans:
                         self.forwarder.flush_vlan(vlan)
                 case RootChanged(vlan, port, root):
-                    self.events.emit("fstp/root", f"Port {port:04d} VLAN {_swapped(vlan)} -> {root.hex(':')}")
+                    self.events.emit("fstp/root", f"Port {port:04d} VLAN {_octets(vlan)} -> {root.hex(':')}")
                 case PortActive(vlan, port):
-                    self.events.emit("fstp/+", f"Port {port:04d} VLAN {_swapped(vlan)}")
+                    self.events.emit("fstp/+", f"Port {port:04d} VLAN {_octets(vlan)}")
                 case PortInactive(vlan, port):
-                    self.events.emit("fstp/-", f"Port {port:04d} VLAN {_swapped(vlan)}")
+                    self.events.emit("fstp/-", f"Port {port:04d} VLAN {_octets(vlan)}")
         for port, frame in self.fstp.frames_to_send():
             if port in self.ports and self.ports.get(port).active:
                 self.forwarder.transmit(port, frame)
         self.on_deadline_changed()
 
 
+def _octets(vlan: int) -> str:
+    """A VLAN as the original's events of the spanning tree print it: two octets in hexadecimal."""
+    return f"{vlan >> 8:02x}:{vlan & 0xFF:02x}"
+
+
 def _swapped(vlan: int) -> str:
-    """A VLAN as the original's debug events print it: two octets in hexadecimal, low octet first."""
+    """A VLAN as the original's events of the learning table print it: low octet first."""
     return f"{vlan & 0xFF:02x}:{vlan >> 8:02x}"
 
 
