@@ -1,0 +1,67 @@
+"""The machine that a benchmark runs on: what it is, and whether others use it at the moment."""
+
+import os
+import platform
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+
+SAMPLE_S = 0.25
+"""Time over which foreign load is sampled: 25 clock ticks of each processor."""
+
+
+def description() -> str:
+    """Processor, number of processors, kernel, in one line."""
+    model = platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    return f"{os.cpu_count()} × {model}, Linux {platform.release()}"
+
+
+def _ticks() -> tuple[int, int]:
+    """(All, idle) ticks of all processors since boot; proc(5), /proc/stat."""
+    fields = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return sum(fields), fields[3] + fields[4]
+
+
+def foreign_load_pct() -> float:
+    """Share of all processors in use now, stolen time included. Call it while nothing of ours runs."""
+    all_before, idle_before = _ticks()
+    sleep(SAMPLE_S)
+    all_after, idle_after = _ticks()
+    return 100.0 * (1.0 - (idle_after - idle_before) / max(1, all_after - all_before))
+
+
+def wait_quiet(below_pct: float, patience_s: float) -> float:
+    """Wait until others use less than `below_pct` of the machine, for at most `patience_s`; returns their share."""
+    deadline = monotonic() + patience_s
+    while True:
+        load = foreign_load_pct()
+        if load < below_pct or monotonic() >= deadline:
+            return load
+
+
+@contextmanager
+def awake(wanted: bool) -> Iterator[bool]:
+    """Keep idle processors from sleeping; yields whether that worked (it needs root).
+
+    A wake-up of a sleeping processor costs tens of µs (in a virtual machine: a trip through the host), several times
+    a frame's whole work, and falls to whoever happens to wait on the other processor: most of the noise from run to
+    run. A request for 0 µs of wake-up latency (Linux, admin-guide/pm/cpuidle, "Power Management Quality of
+    Service") makes them poll instead, for as long as the descriptor is open.
+    """
+    try:
+        latency = os.open("/dev/cpu_dma_latency", os.O_WRONLY) if wanted else None
+    except OSError:
+        latency = None
+    try:
+        if latency is not None:
+            os.write(latency, struct.pack("=i", 0))
+        yield latency is not None
+    finally:
+        if latency is not None:
+            os.close(latency)

@@ -1,0 +1,229 @@
+"""Compare our switch with Debian's vde_switch: `python -m tests.bench.switch` (`make bench-switch`).
+
+For every run of every load two fresh switches are started and take turns, A B B A B A A B, under the same standard
+libvdeplug clients; ratios are taken within a run, so that the drift of the machine's speed falls out. `--ours
+vde_switch` compares the original with itself and must give 1.0: that is the test of the method. Before each pair the
+tool waits, for a bounded time, until the machine is otherwise quiet, and reports what others used.
+
+Only unix sockets in temporary directories; no privileges; ends by itself; leaves nothing behind, also on Ctrl-C.
+Result tables on standard output (Markdown), progress on standard error, everything raw with `--json`.
+"""
+
+import argparse
+import json
+import resource
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import gmtime, strftime
+
+from tests.bench import machine, table
+from tests.bench.loadgen import LoadFailed, Measurement, build, run
+from tests.bench.scenarios import BOUND, PORTS, SCENARIOS, SIZES_OCTETS, Cell, cells, crowds
+from tests.bench.switches import command_line, cpu_ticks, running
+from tests.bench.table import Comparison, CrowdResult
+from vde.errors import ConfigError
+
+OURS = f"{Path(sys.executable).with_name('vdeswitch')} --forwarder native --nostdin"
+"""The program installed beside the interpreter that runs this."""
+ONCE = {"stalled", "rtt-loaded"}
+"""Scenarios measured at the first size only, unless they are the only ones asked for."""
+IDLE_TICKS = 3
+"""Chosen: a switch without clients that uses more in one slice disturbs the other's measurement."""
+HASH_SIZE = 131_072
+"""For the original's second variant under many addresses: its default table has 128 chains."""
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _measure_pair(program: Path, cell: Cell, options: argparse.Namespace) -> tuple[Measurement, Measurement]:
+    """One run of one cell: both switches are up, and have clients in turn (A B B A B A A B for four slices)."""
+    load = replace(cell.load, seconds=cell.load.seconds / options.slices)
+    slices: tuple[list[Measurement], list[Measurement]] = ([], [])
+    with running(options.against) as theirs, running(options.ours) as ours:
+        both = (theirs, ours)
+        for number in range(options.slices):
+            for side in ((0, 1), (1, 0), (1, 0), (0, 1))[number % 4]:
+                idle = both[1 - side].pid
+                before = cpu_ticks(idle)
+                slices[side].append(run(program, both[side].url, load, both[side].pid))
+                if (ticks := cpu_ticks(idle) - before) > IDLE_TICKS:
+                    _say(f"warning: the {('first', 'second')[1 - side]} switch used {ticks} clock ticks while idle")
+    return Measurement.merged(slices[0]), Measurement.merged(slices[1])
+
+
+def compare(program: Path, wanted: Sequence[Cell], options: argparse.Namespace) -> list[Comparison]:
+    """All cells, `--runs` times."""
+    results = [Comparison(cell) for cell in wanted]
+    for number in range(1, options.runs + 1):
+        for result in results:
+            result.foreign_load_pct.append(machine.wait_quiet(options.quiet_pct, options.patience))
+            pair = _measure_pair(program, result.cell, options)
+            result.runs.append(pair)
+            _say(f"run {number}/{options.runs}  {_progress(result, pair)}")
+    return results
+
+
+def _progress(result: Comparison, pair: tuple[Measurement, Measurement]) -> str:
+    theirs, ours = pair
+    head = f"{result.cell.scenario:10} {result.cell.load.size_octets:5}  "
+    if result.cell.round_trip:
+        values = (
+            f"p50 {theirs.rtt_us.p50:.1f} {ours.rtt_us.p50:.1f} µs, p99 {theirs.rtt_us.p99:.1f} {ours.rtt_us.p99:.1f}"
+        )
+    else:
+        ratio = ours.frames_per_s / theirs.frames_per_s if theirs.frames_per_s else 0.0
+        values = f"{theirs.frames_per_s / 1e6:.3f} {ours.frames_per_s / 1e6:.3f} M/s, ratio {ratio:.2f}"
+        values += f", lost {theirs.lost} {ours.lost}"
+    wrong = sum(m.damaged + m.misordered + m.strays for m in pair)
+    return f"{head}{values}, others {result.foreign_load_pct[-1]:.0f} %{f', {wrong} WRONG FRAMES' if wrong else ''}"
+
+
+def bound(program: Path, options: argparse.Namespace) -> list[float]:
+    """Frames a second from client to client without a switch (`ptp://`), one a run, at the first size."""
+    rates = []
+    for _ in range(options.runs):
+        with TemporaryDirectory(prefix="bench-bound-") as where:
+            load = replace(BOUND, seconds=options.seconds / options.slices, window_frames=options.window)
+            rates.append(run(program, f"ptp://{where}/ptp", load).frames_per_s)
+    return rates
+
+
+def measure_crowds(program: Path, options: argparse.Namespace) -> list[CrowdResult]:
+    """The `ports` scenario: every point with every variant, `--runs` times."""
+    theirs = [*options.against, "-n", str(PORTS)]
+    variants = {
+        "vde_switch": theirs,
+        f"vde_switch, hash {HASH_SIZE}": [*theirs, "--hashsize", str(HASH_SIZE)],
+        "ours": [*options.ours, "-n", str(PORTS)],
+    }
+    results = [CrowdResult(crowd) for crowd in crowds(options.seconds)]
+    for number in range(1, options.runs + 1):
+        for result in results:
+            machine.wait_quiet(options.quiet_pct, options.patience)
+            for name, command in variants.items():
+                with running(command) as switch:
+                    measured = run(program, switch.url, result.crowd.load, switch.pid)
+                    grown = measured.switch_rss_kib - switch.rss_kib
+                result.runs.setdefault(name, []).append(measured)
+                result.grown_kib.setdefault(name, []).append(grown)
+                cost = f"{measured.switch_cpu_ns_per_frame:,.0f} ns/frame, {measured.frames_per_s / 1e6:.3f} M/s"
+                where = f"{result.crowd.title}, {result.crowd.ports} ports, {result.crowd.addresses} addresses"
+                _say(f"run {number}/{options.runs}  {where}, {name}: {cost}, {grown / 1024:+.1f} MiB")
+    return results
+
+
+def _version(command: Sequence[str]) -> str:
+    done = subprocess.run([command[0], "--version"], capture_output=True, text=True, timeout=20, check=False)
+    lines = (done.stdout or done.stderr).strip().splitlines()
+    return lines[0] if lines else "?"
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 100:
+        raise ValueError
+    return value
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.switch", description=__doc__.partition("\n")[0])
+    names = [*SCENARIOS, "ports", "all"]
+    parser.add_argument("--runs", type=_positive, default=5, help="alternating runs, 1…100 (5)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="measured time of each, 0.05…600 (2)")
+    parser.add_argument("--slices", type=_positive, default=4, help="parts of a run, in which they take turns (4)")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES_OCTETS, help="frame sizes in octets, 60…9216")
+    parser.add_argument("--scenario", nargs="+", choices=names, default=["all"], help="all: everything but `ports`")
+    parser.add_argument("--window", type=int, default=64, help="frames outstanding at each receiver, 2… (64); 0: any")
+    parser.add_argument("--against", default="vde_switch", help="the other switch's command line (vde_switch)")
+    parser.add_argument("--ours", default=OURS, help=f"our switch's command line ({OURS})")
+    parser.add_argument("--quiet-pct", type=float, default=10.0, help="wait until others use less of the machine (10)")
+    parser.add_argument("--patience", type=float, default=20.0, help="but no longer than this, in s (20)")
+    parser.add_argument("--no-awake", dest="awake", action="store_false", help="let idle processors sleep (as root)")
+    parser.add_argument("--json", type=Path, help="write everything measured to this file")
+    options = parser.parse_args(arguments)
+    options.against, options.ours = command_line(options.against), command_line(options.ours)
+    return options
+
+
+def _wanted(options: argparse.Namespace) -> list[Cell]:
+    everything = "all" in options.scenario
+    names = list(SCENARIOS) if everything else [name for name in options.scenario if name in SCENARIOS]
+    made = cells(names, options.sizes, options.seconds, options.window)
+    return [c for c in made if not (everything and c.scenario in ONCE and c.load.size_octets != options.sizes[0])]
+
+
+def _report(
+    options: argparse.Namespace, awake: bool, results: list[Comparison], crowd_results: list[CrowdResult]
+) -> str:
+    head = [
+        f"{strftime('%Y-%m-%d', gmtime())}, {machine.description()}; {options.runs} alternating runs of"
+        f" {options.seconds:g} s in {options.slices} slices, window {options.window}, idle processors"
+        f" {'kept awake' if awake else 'sleep'}; medians, ratios within a run: median (least–largest).",
+        f"Theirs (t): {_version(options.against)}. Ours (o): `{shlex.join(['vdeswitch', *options.ours[1:]])}`."
+        if Path(options.ours[0]).name == "vdeswitch"
+        else f"Theirs (t): {shlex.join(options.against)}. Ours (o): {shlex.join(options.ours)}.",
+    ]
+    parts = [" ".join(head)]
+    loads = [load for result in results for load in result.foreign_load_pct]
+    if loads:
+        parts.append(f"Others used {median(loads):.0f} % of the machine before the runs (at most {max(loads):.0f} %).")
+    parts += [table.throughput(results), table.round_trips(results), table.crowds(crowd_results)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _raise_exit(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; returns the exit status."""
+    signal.signal(signal.SIGTERM, _raise_exit)
+    try:
+        options = _options(arguments)
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        with machine.awake(options.awake) as awake, TemporaryDirectory(prefix="bench-loadgen-") as where:
+            program = build(Path(where))
+            results = compare(program, _wanted(options), options)
+            rates = bound(program, options) if results else []
+            crowd_results = measure_crowds(program, options) if "ports" in options.scenario else []
+    except ConfigError as error:
+        _say(f"bench-switch: {error}")
+        return 2
+    except LoadFailed as error:
+        _say(f"bench-switch: {error}")
+        return 1
+    except KeyboardInterrupt:
+        _say("bench-switch: interrupted, no result")
+        return 130
+    text = _report(options, awake, results, crowd_results)
+    if rates:
+        text += (
+            f"\n\nWithout a switch (`ptp://`), one pair of {BOUND.size_octets} octets: {median(rates) / 1e6:.3f} M/s."
+        )
+    print(text)  # noqa: T201
+    if options.json:
+        everything = {
+            "machine": machine.description(),
+            "awake": awake,
+            "against": options.against,
+            "ours": options.ours,
+            "bound_frames_per_s": rates,
+            "cells": [asdict(result) for result in results],
+            "crowds": [asdict(result) for result in crowd_results],
+        }
+        options.json.write_text(json.dumps(everything, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
