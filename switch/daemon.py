@@ -48,6 +48,7 @@ class Daemon:
         self._log = log
         self._end: End | None = None
         self._scope = trio.CancelScope()
+        self._complete_captures: Callable[[], None] = lambda: None
         limits = Limits(max_frame_octets=options.max_frame_octets, queue_frames=options.queue_frames)
         self._forwarder = open_forwarder(options.forwarder, limits, seed)
         settings = Settings(
@@ -79,6 +80,7 @@ class Daemon:
             log=self._log,
             on_shutdown=lambda: self._stop("shutdown"),
         )
+        self._complete_captures = console.close
         server = ControlServer(
             switch,
             self._directory,
@@ -109,6 +111,7 @@ class Daemon:
 
     def _stop(self, why: End) -> None:
         self._end = why
+        self._complete_captures()  # while the forwarder can still say what was lost
         self._scope.cancel()
 
     def _handle_events(self, events: Sequence[Event]) -> None:

@@ -74,6 +74,10 @@ class Console:
         if session.shutdown_requested:
             self.on_shutdown()
 
+    def close(self) -> None:
+        """The switch ends: captures and logs are completed."""
+        self.plugins.close()
+
     def try_script(self, path: Path) -> None:
         """`run_script` for the rc file: one that cannot be read is a warning."""
         try:

@@ -16,6 +16,9 @@ from switch.console.registry import Entry, Registry
 from switch.core import Switch
 from switch.events import Category
 from switch.log import Log
+from switch.plugins.dump import Dump
+from switch.plugins.iplog import Iplog
+from switch.plugins.pdump import Pdump
 from vde.errors import Refused
 
 
@@ -35,7 +38,7 @@ class Plugin(Protocol):
 
 
 Maker = Callable[[Switch, Log, Callable[[], int]], Plugin]
-CATALOGUE: dict[str, Maker] = {}
+CATALOGUE: dict[str, Maker] = {plugin.name: plugin for plugin in (Dump, Pdump, Iplog)}
 
 
 class PluginShelf:
