@@ -74,6 +74,8 @@ class PythonForwarder(ReferencePlane):
 
     def attach(self, port: int, endpoint: int, fd: int, kind: EndpointKind) -> None:
         """As `Forwarder.attach`."""
+        if self._closed:
+            raise RuntimeError("attach: the forwarder is closed")
         self.add_endpoint(port, endpoint)
         try:
             connection = kind is EndpointKind.TAP
@@ -128,8 +130,8 @@ class PythonForwarder(ReferencePlane):
 
     def poll(self, now_ns: int) -> Sequence[Event]:
         """As `Forwarder.poll`."""
-        if self._running:
-            raise RuntimeError("poll: the forwarder is running")
+        if self._running or self._closed:
+            raise RuntimeError("poll: the forwarder is running, or closed")
         self._now_ns = now_ns
         self.collect(now_ns)
         for _ in range(ROUNDS_PER_POLL):

@@ -47,11 +47,11 @@ impl State {
 
     /// Own `fd` if all goes well.
     pub fn attach(&mut self, port: u64, endpoint: u64, fd: RawFd, is_socket: bool) -> Result<()> {
-        in_range("endpoint", endpoint, COUNT_MAX)?;
-        let port = self.plane.check_port(port)?;
         if self.closed {
             return Err(Error::State("attach: the forwarder is closed"));
         }
+        in_range("endpoint", endpoint, COUNT_MAX)?;
+        let port = self.plane.check_port(port)?;
         if self.endpoints.contains(endpoint) {
             return Err(Error::Invalid(format!("endpoint {endpoint} exists")));
         }

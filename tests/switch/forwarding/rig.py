@@ -1,0 +1,100 @@
+"""A forwarder whose endpoints are socket pairs, with time in the test's hands."""
+
+import socket
+from collections.abc import Callable, Iterable, Sequence
+
+from switch.forwarding.choice import Kind, open_forwarder
+from switch.forwarding.contract import NO_VLAN, EndpointKind, Event, Limits
+
+SECOND_NS = 1_000_000_000
+MakeRig = Callable[..., "Rig"]
+
+
+class Rig:
+    """Peers are the other ends: what a client would hold. Endpoints have their ports' numbers unless told otherwise."""
+
+    def __init__(self, kind: Kind, limits: Limits | None = None, vlans: Iterable[int] = (0,)) -> None:
+        self.kind = kind
+        self.forwarder = open_forwarder(kind, limits or Limits(), seed=7)
+        self.peers: dict[int, socket.socket] = {}
+        self.now_ns = SECOND_NS
+        for vlan in vlans:
+            self.forwarder.add_vlan(vlan)
+
+    def close(self) -> None:
+        self.forwarder.close()
+        for peer in self.peers.values():
+            peer.close()
+
+    def port(
+        self, number: int, native: int = 0, *, tagged: Iterable[int] = (), endpoints: Sequence[int] | None = None
+    ) -> None:
+        """A forwarding port, untagged in `native`, with one endpoint unless told otherwise."""
+        self.forwarder.add_port(number, native)
+        if native != NO_VLAN:
+            self.member(native, number, tagged=False)
+        for vlan in tagged:
+            self.member(vlan, number, tagged=True)
+        for endpoint in (number,) if endpoints is None else endpoints:
+            self.attach(number, endpoint)
+
+    def member(
+        self, vlan: int, number: int, *, tagged: bool = False, learning: bool = True, forwarding: bool = True
+    ) -> None:
+        self.forwarder.set_member(vlan, number, tagged=tagged, learning=learning, forwarding=forwarding)
+
+    def attach(
+        self,
+        port: int,
+        endpoint: int,
+        kind: EndpointKind = EndpointKind.DATAGRAM,
+        socket_type: socket.SocketKind = socket.SOCK_DGRAM,
+    ) -> None:
+        ours, peer = socket.socketpair(socket.AF_UNIX, socket_type)
+        try:
+            self.forwarder.attach(port, endpoint, ours.fileno(), kind)
+        except BaseException:
+            ours.close()
+            peer.close()
+            raise
+        ours.detach()
+        peer.setblocking(False)
+        self.peers[endpoint] = peer
+
+    def detach(self, endpoint: int) -> None:
+        self.forwarder.detach(endpoint)
+        self.peers.pop(endpoint).close()
+
+    def send(self, endpoint: int, *frames: bytes) -> None:
+        for frame in frames:
+            self.peers[endpoint].send(frame)
+
+    def taken(self, endpoint: int) -> list[bytes]:
+        """What the peer finds in its buffer."""
+        frames = []
+        while True:
+            try:
+                frames.append(self.peers[endpoint].recv(1 << 17))
+            except BlockingIOError:
+                return frames
+
+    def poll(self, after_ns: int = 0) -> list[Event]:
+        self.now_ns += after_ns
+        return list(self.forwarder.poll(self.now_ns))
+
+    def cross(self, endpoint: int, *frames: bytes) -> dict[int, list[bytes]]:
+        """Send, forward, and what arrived where."""
+        self.send(endpoint, *frames)
+        self.poll()
+        arrived = {number: self.taken(number) for number in sorted(self.peers)}
+        return {number: frames for number, frames in arrived.items() if frames}
+
+    def tell_ports(self, *numbers: int) -> None:
+        """Let the table know that station N is on port N (and nobody is left with the frames by which it learns)."""
+        for number in numbers:
+            self.cross(number, hello(number))
+
+
+def hello(station: int) -> bytes:
+    """A frame from station `station` to a group that nobody minds."""
+    return bytes.fromhex("0180c200000e") + b"\x02\0\0\0" + station.to_bytes(2) + b"\x88\xb5" + bytes(46)
