@@ -26,7 +26,7 @@ class SwitchProcess:
             notification.bind(os.fspath(home / "notify"))
             notification.settimeout(PATIENCE_S)
             self.process = subprocess.Popen(
-                [*arguments, *options],
+                [*arguments, *options, *os.environ.get("VDE_TEST_OPTIONS", "").split()],
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 env=os.environ | {"NOTIFY_SOCKET": os.fspath(home / "notify")},

@@ -77,11 +77,14 @@ class VdeClient:
     def pending(self) -> list[bytes]:
         """What is there now."""
         frames = []
-        while True:
-            try:
-                frames.append(self.data.recv(70000, socket.MSG_DONTWAIT))
-            except BlockingIOError:
-                return frames
+        self.data.settimeout(0)
+        try:
+            while True:
+                frames.append(self.data.recv(70000))
+        except BlockingIOError:
+            return frames
+        finally:
+            self.data.settimeout(PATIENCE_S)
 
     def wait_closed(self) -> None:
         """Until the switch closes the control connection."""

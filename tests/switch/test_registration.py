@@ -2,18 +2,34 @@
 
 import os
 import socket
-import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from switch.request import HEADER, MAGIC
 from tests.switch_process import Console, SwitchProcess
 from tests.vde_client import Refusal, VdeClient, frame, tagged
 
 StartSwitch = Callable[..., SwitchProcess]
+PATIENCE_S = 20.0
 FORWARDERS = pytest.mark.parametrize("forwarder", ["native", "python"])
+
+
+def another_process(program: str, *arguments: str | Path, user: int | None = None) -> "subprocess.Popen[bytes]":
+    """A Python program with `VdeClient` at hand; it becomes another user once it is loaded (only root may read us)."""
+    imports = "import os, socket, sys\nfrom pathlib import Path\nfrom switch.request import Request\n"
+    imports += "from tests.vde_client import VdeClient\n"
+    if user is not None:
+        imports += f"os.setresgid({user}, {user}, {user}); os.setresuid({user}, {user}, {user})\n"
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", imports + program, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
 
 
 @FORWARDERS
@@ -142,18 +158,17 @@ def test_a_port_reserved_for_a_user_is_refused_to_others_even_with_an_abstract_n
     os.chmod(switch.home, 0o755)
     assert switch.command("port/create 3")[-1] == "1000 Success"
     assert switch.command("port/setuser 3 12345")[-1] == "1000 Success"
-    for uid, abstract, expected in ((12346, False, 1), (12346, True, 1), (12345, True, 0), (12345, False, 0)):
-        child = os.fork()
-        if child == 0:
-            try:
-                os.setresuid(uid, uid, uid)
-                VdeClient(switch.directory, 3, abstract=abstract).close()
-            except Refusal:
-                os._exit(1)
-            except BaseException:
-                os._exit(2)
-            os._exit(0)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == expected, (uid, abstract)
+    program = "VdeClient(Path(sys.argv[1]), 3, abstract=sys.argv[2] == 'True').close()"
+    for uid, abstract, accepted in (
+        (12346, False, False),
+        (12346, True, False),
+        (12345, True, True),
+        (12345, False, True),
+    ):
+        with another_process(program, switch.directory, str(abstract), user=uid) as client:
+            _, error = client.communicate(timeout=PATIENCE_S)
+        assert (client.returncode == 0) is accepted, (uid, abstract, error)
+        assert accepted or b"Refusal" in error
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
@@ -165,47 +180,34 @@ def test_a_client_cannot_make_the_switch_send_to_another_users_socket(start_swit
         os.chmod(victim, 0o777)
         os.chmod(switch.home.parent, 0o755)
         os.chmod(switch.home, 0o755)
-        child = os.fork()
-        if child == 0:
-            try:
-                os.setresuid(12345, 12345, 12345)
-                with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as ctl:
-                    ctl.connect(os.fspath(switch.directory / "ctl"))
-                    path = os.fsencode(victim).ljust(108, b"\0")
-                    ctl.send(HEADER.pack(MAGIC, 3, 0) + struct.pack("=H", 1) + path)
-                    os._exit(0 if ctl.recv(200) == b"" else 1)
-            except BaseException:
-                os._exit(2)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        program = """
+with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as ctl:
+    ctl.connect(sys.argv[1] + "/ctl")
+    ctl.send(Request(0, False, sys.argv[2].encode(), "").emit())
+    assert ctl.recv(200) == b""
+"""
+        with another_process(program, switch.directory, victim, user=12345) as client:
+            _, error = client.communicate(timeout=PATIENCE_S)
+        assert client.returncode == 0, error
+        assert switch.command("port/print") == ["1000 Success"]
 
 
 def test_a_killed_client_disappears_from_the_port_list(start_switch: StartSwitch) -> None:
     switch = start_switch()
-    ready, ready_child = os.pipe()
-    child = os.fork()
-    if child == 0:
-        VdeClient(switch.directory)
-        os.write(ready_child, b"+")
-        signal_wait()
-    assert os.read(ready, 1) == b"+"
-    with Console(switch.management) as console:
-        assert any("ACTIVE" in line for line in console.command("port/print"))
+    program = "client = VdeClient(Path(sys.argv[1])); print('+', flush=True); sys.stdin.read()"
+    with (
+        another_process(program, switch.directory) as client,
+        Console(switch.management) as console,
+    ):
+        assert client.stdout is not None
+        assert client.stdout.read(1) == b"+"
+        assert any(" ACTIVE" in line for line in console.command("port/print"))
         console.command("debug/add port/-")
-        os.kill(child, 9)
-        os.waitpid(child, 0)
+        client.kill()
         console.wait_line("3022 port/- 01")
-        assert console.command("port/print") == ["1000 Success"]
-    os.close(ready)
-    os.close(ready_child)
+        client.communicate(timeout=PATIENCE_S)
+    assert switch.command("port/print") == ["1000 Success"]
     assert [path.name for path in switch.directory.iterdir()] == ["ctl"]
-
-
-def signal_wait() -> None:
-    """Wait for the kill."""
-    import signal
-
-    while True:
-        signal.pause()
 
 
 def test_closing_an_endpoint_from_the_console_ends_the_clients_connection(start_switch: StartSwitch) -> None:
