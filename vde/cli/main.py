@@ -1,6 +1,6 @@
 """`vde COMMAND …`: finds the command, runs it, and turns what it raises into a sentence and an exit status.
 
-A command is a module of `vde.cli` with `add_parser(subparsers)` and `run(args) -> int`; nothing else lists the commands.
+A command is a module of `vde.cli` with `add_parser(subparsers)` and `run(args) -> int`; no list of them is kept.
 Modules import what is slow to import inside `run`, because every `vde …` loads all of them for its help.
 
 | status | meaning                                              |
@@ -24,7 +24,7 @@ from types import ModuleType
 
 import vde.cli
 from vde.cli import status
-from vde.errors import ConfigError, VdeError
+from vde.errors import VdeError
 
 DESCRIPTION = """\
 A virtual Ethernet without root: switches, guests and labs of them.
@@ -61,9 +61,6 @@ def _main(argv: Sequence[str]) -> int:
     try:
         result: int = modules[args.command].run(args)
         sys.stdout.flush()
-    except ConfigError as error:
-        print(f"vde {args.command}: {error}", file=sys.stderr)
-        return status.USAGE
     except VdeError as error:
         print(f"vde {args.command}: {error}", file=sys.stderr)
         return status.of(error)

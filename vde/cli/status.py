@@ -1,6 +1,7 @@
 """Exit statuses of `vde`."""
 
-from vde.errors import VdeError
+from vde.errors import ConfigError, VdeError
+from vde.lab.errors import NotRunning
 
 DONE = 0
 FAILED = 1
@@ -12,4 +13,10 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 def of(error: VdeError) -> int:
     """The status that an error ends a command with."""
-    return int(getattr(error, "exit_status", FAILED))
+    match error:
+        case ConfigError():
+            return USAGE
+        case NotRunning():
+            return NOT_RUNNING
+        case _:
+            return FAILED

@@ -1,0 +1,54 @@
+"""From a topology file to the lab that it means: read → validate → resolve. What follows is plan → apply.
+
+`load` is the whole pipeline up to the point where something is started; it raises all errors of a file at once.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from vde.image.recipe import RECIPES
+from vde.lab.diagnostics import Complaints
+from vde.lab.document import read_file
+from vde.lab.resolve import resolve
+from vde.lab.resolved import Lab
+from vde.lab.schema import Architecture
+from vde.lab.validate import validate
+
+SUFFIXES = (".vlab.yml", ".vlab.yaml")
+
+
+def known_images() -> Mapping[str, Architecture]:
+    """The architecture of every image that there is a recipe for."""
+    return {name: _ARCHITECTURES[recipe.architecture] for name, recipe in RECIPES.items()}
+
+
+_ARCHITECTURES: Mapping[str, Architecture] = {"i386": "i386", "mipsel": "mipsel"}
+
+
+def usual_name(path: Path) -> str:
+    """The lab's name if the file gives none: the file's, without its endings."""
+    for suffix in (*SUFFIXES, ".yml", ".yaml"):
+        if path.name.endswith(suffix) and path.name != suffix:
+            return path.name.removesuffix(suffix)
+    return path.name
+
+
+def load(path: Path, shown_as: str | None = None, images: Mapping[str, Architecture] | None = None) -> Lab:
+    """The lab of a file, its ports not allotted yet.
+
+    Args:
+        path: the file.
+        shown_as: what errors call it; by default its path.
+        images: the architecture of every known image; by default those with a recipe.
+
+    Raises:
+        TopologyError: everything that is wrong with the file.
+    """
+    complaints = Complaints(shown_as or str(path))
+    lab = None
+    tree = read_file(path, complaints)
+    if tree is not None and (validated := validate(tree, complaints)) is not None:
+        lab = resolve(validated, usual_name(path), known_images() if images is None else images, complaints)
+    complaints.raise_any()
+    assert lab is not None, "a file without a lab and without an error"
+    return lab

@@ -1,0 +1,277 @@
+"""What a topology file may say: its keys, their types, units and limits. docs/labs.md explains them.
+
+These models are read twice: `vde.lab.validate` holds a file against them, and `vde schema` publishes them as JSON
+Schema, so the two cannot disagree. What a *running* lab consists of is another matter: `vde.lab.resolved`.
+
+The keys of all kinds of nodes are in one model, because `defaults` and `groups` may give any of them; `KEYS_OF_KIND`
+says which kind has which. A value that may be spelled in several ways is told apart by its shape (text, list, mapping),
+never by trial, so that an error speaks of the spelling that was used.
+
+Not supported: see `vde.lab.later`.
+"""
+
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from vde.lab import forms
+from vde.lab.diagnostics import Code
+
+Kind = Literal["switch", "hub", "qemu", "tap"]
+NicModel = Literal["pcnet", "virtio", "e1000", "rtl8139", "ne2k"]
+Architecture = Literal["i386", "mipsel"]
+Condition = Literal["started", "ready", "healthy", "service_started", "service_healthy"]
+Name = Annotated[str, forms.NAME]
+Interface = Annotated[str, forms.INTERFACE]
+
+MOST_NODES = 256  # chosen: one supervisor, one host
+MOST_LINKS = 1024  # chosen
+MOST_ENDS = 64  # chosen; forms.LINK has it too
+MOST_CHECKS = 256  # chosen
+MOST_LABELS = 64  # chosen
+MOST_NICS = 8  # chosen: boards have few PCI slots, and each unused one lengthens the boot
+MOST_PORTS = 4096  # chosen: four times what the switch is measured with
+
+
+def shape(value: object) -> str | None:
+    """The tag of a value's spelling. `@` tells a tag from a key in an error's location."""
+    match value:
+        case str():
+            return "@text"
+        case list():
+            return "@list"
+        case dict():
+            return "@mapping"
+        case int() if not isinstance(value, bool):
+            return "@number"
+        case None:
+            return "@nothing"
+        case _:
+            return None
+
+
+def spellings(**meant: str) -> Discriminator:
+    """A union that `shape` tells apart; the keywords are its tags, their values what an error calls them."""
+    tags = {f"@{name}" for name in meant}
+
+    def tag(value: object) -> str | None:
+        found = shape(value)
+        return found if found in tags else None
+
+    return Discriminator(
+        tag,
+        custom_error_type=Code.WRONG_TYPE.value,
+        custom_error_message=f"{' or '.join(meant.values())} was expected",
+    )
+
+
+class Said(BaseModel):
+    """A mapping of the file. Keys that begin with `x-` are the user's own and ignored."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, json_schema_extra={"patternProperties": {"^x-": True}}
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ignore_extensions(cls, value: object) -> object:
+        if isinstance(value, dict):
+            return {key: item for key, item in value.items() if not key.startswith("x-")}
+        return value
+
+
+class Nic(Said):
+    """One network card of a guest."""
+
+    model: NicModel | None = Field(default=None, description="By default virtio.")
+    mac: Annotated[str, forms.MAC] | None = Field(default=None, description="By default a hash of the names.")
+    ipv4: Annotated[IPv4Interface, forms.IPV4] | None = Field(default=None, description="ADDRESS/PREFIX.")
+    ipv6: Annotated[IPv6Interface, forms.IPV6] | None = Field(default=None, description="ADDRESS/PREFIX.")
+
+
+NicSpelling = Annotated[
+    Annotated[NicModel, Tag("@text")] | Annotated[Nic, Tag("@mapping")] | Annotated[None, Tag("@nothing")],
+    spellings(text="a model", mapping="a mapping of model, mac, ipv4 and ipv6", nothing="nothing"),
+]
+Nics = Annotated[
+    Annotated[NicModel, Tag("@text")] | Annotated[dict[Interface, NicSpelling], Tag("@mapping")],
+    spellings(text="a model for all interfaces", mapping="a mapping of interfaces"),
+]
+
+
+class Dependency(Said):
+    """When a node that another one depends on is far enough."""
+
+    condition: Condition = Field(default="ready", description="started: it runs; ready (or healthy): it serves.")
+
+
+DependencySpelling = Annotated[
+    Annotated[Dependency, Tag("@mapping")] | Annotated[None, Tag("@nothing")],
+    spellings(mapping="a mapping with 'condition'", nothing="nothing"),
+]
+Dependencies = Annotated[
+    Annotated[list[Name], Tag("@list")] | Annotated[dict[Name, DependencySpelling], Tag("@mapping")],
+    spellings(list="a list of nodes", mapping="a mapping of nodes"),
+]
+
+
+class NodeOptions(Said):
+    """What can be said about a node, or by `defaults`, `kinds` and `groups` about many."""
+
+    kind: Kind | None = Field(default=None, description="What the node is.")
+    group: Name | None = Field(default=None, description="The group whose options it takes.")
+    labels: Annotated[dict[str, Annotated[str, forms.LABEL]], Field(max_length=MOST_LABELS)] | None = Field(
+        default=None, description="Free for the user; shown by vde ps --json."
+    )
+    depends_on: Dependencies | None = Field(default=None, description="Nodes that are started before this one.")
+
+    numports: Annotated[int, Field(ge=1, le=MOST_PORTS)] | None = Field(
+        default=None, description="switch, hub: how many ports; by default 32, or what the links need."
+    )
+    fstp: bool | None = Field(default=None, description="switch: fast spanning tree.")
+
+    image: Annotated[str, Field(max_length=100)] | None = Field(
+        default=None, description="qemu: the guest's image (vde image list)."
+    )
+    architecture: Architecture | None = Field(default=None, description="qemu: the guest's; by default the image's.")
+    memory: Annotated[int, forms.MEMORY] | None = Field(default=None, description="qemu: such as 128M, the default.")
+    cpu: Annotated[str, forms.QEMU_WORD] | None = Field(
+        default=None, description="qemu: the CPU's model, in QEMU's words."
+    )
+    machine: Annotated[str, forms.QEMU_WORD] | None = Field(
+        default=None, description="qemu: the board, in QEMU's words."
+    )
+    nics: Nics | None = Field(default=None, description="qemu: a model for all interfaces, or a mapping of interfaces.")
+    cmdline: Annotated[str, forms.CMDLINE] | None = Field(
+        default=None, description="qemu: more for the kernel's command line."
+    )
+    gateway: Annotated[IPv4Address | IPv6Address, forms.GATEWAY] | None = Field(
+        default=None, description="qemu: the default route."
+    )
+
+    ipv4: Annotated[IPv4Interface, forms.IPV4] | None = Field(
+        default=None, description="qemu, tap: ADDRESS/PREFIX of the guest's eth0, or of the host's interface."
+    )
+    ipv6: Annotated[IPv6Interface, forms.IPV6] | None = Field(
+        default=None, description="qemu, tap: ADDRESS/PREFIX of the guest's eth0, or of the host's interface."
+    )
+
+    interface: Annotated[str, forms.TAP_NAME] | None = Field(
+        default=None, description="tap: the host's interface; by default the node's name."
+    )
+
+
+class Group(NodeOptions):
+    """Options for the nodes that name the group, or that `members` matches."""
+
+    members: list[Annotated[str, forms.GLOB]] | None = Field(
+        default=None, description="Names; * and ? match any characters."
+    )
+
+
+COMMON_KEYS = frozenset({"kind", "group", "labels", "depends_on"})
+KEYS_OF_KIND: Mapping[str, frozenset[str]] = {
+    "switch": COMMON_KEYS | {"numports", "fstp"},
+    "hub": COMMON_KEYS | {"numports"},
+    "qemu": COMMON_KEYS
+    | {"image", "architecture", "memory", "cpu", "machine", "nics", "cmdline", "gateway", "ipv4", "ipv6"},
+    "tap": COMMON_KEYS | {"interface", "ipv4", "ipv6"},
+}
+
+
+InterfaceSpelling = Annotated[
+    Annotated[Interface, Tag("@text")] | Annotated[int, Field(ge=0, le=MOST_PORTS), Tag("@number")],
+    spellings(text="an interface", number="a port number"),
+]
+
+
+class End(Said):
+    """One end of a link."""
+
+    node: Name
+    interface: InterfaceSpelling | None = Field(
+        default=None, description="Such as eth0, or a switch's port; by default the next free one."
+    )
+    mac: Annotated[str, forms.MAC] | None = Field(default=None, description="The interface's address.")
+
+
+EndSpelling = Annotated[
+    Annotated[str, forms.END, Tag("@text")] | Annotated[End, Tag("@mapping")],
+    spellings(text="'NODE:INTERFACE'", mapping="a mapping of node and interface"),
+]
+Ends = Annotated[list[EndSpelling], Field(min_length=2, max_length=MOST_ENDS)]
+
+
+class Link(Said):
+    """A cable between two ends, or a segment that more of them share."""
+
+    endpoints: Ends
+    name: Name | None = Field(default=None, description="What the link is called.")
+    type: Literal["veth"] = Field(default="veth", description="For files of containerlab.")
+
+
+LinkSpelling = Annotated[
+    Annotated[str, forms.LINK, Tag("@text")] | Annotated[Ends, Tag("@list")] | Annotated[Link, Tag("@mapping")],
+    spellings(text="'a:eth0 -- b:eth0'", list="a list of ends", mapping="a mapping with 'endpoints'"),
+]
+Links = Annotated[list[LinkSpelling], Field(max_length=MOST_LINKS)]
+
+
+class ConsoleCheck(Said):
+    """Type something on a node's console, and wait for an answer."""
+
+    send: Annotated[str, forms.CONSOLE_TEXT] | None = Field(default=None, description="What to type; \\n is Return.")
+    expect: Annotated[str, forms.CONSOLE_TEXT] = Field(description="The text to wait for.")
+
+
+class Check(Said):
+    """Something that must hold when the lab runs: `ping` or `console`."""
+
+    node: Name = Field(description="Whose console is used.")
+    ping: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="A node or an address that must answer."
+    )
+    count: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=3, description="How many echo requests; all must be answered."
+    )
+    console: ConsoleCheck | None = None
+    within: Annotated[int, forms.DURATION] = Field(default=30 * 10**9, description="How long it may take, such as 30s.")
+
+
+Seed = Annotated[
+    Annotated[str, Field(max_length=64), Tag("@text")] | Annotated[int, Tag("@number")],
+    spellings(text="text", number="a number"),
+]
+NodeSpelling = Annotated[
+    Annotated[NodeOptions, Tag("@mapping")] | Annotated[None, Tag("@nothing")],
+    spellings(mapping="a mapping of options", nothing="nothing"),
+]
+Nodes = Annotated[
+    Annotated[list[Name], Field(max_length=MOST_NODES), Tag("@list")]
+    | Annotated[dict[Name, NodeSpelling], Field(max_length=MOST_NODES), Tag("@mapping")],
+    spellings(list="a list of names", mapping="a mapping of names"),
+]
+GroupedLinks = Annotated[
+    Annotated[Links, Tag("@list")] | Annotated[dict[Name, Links], Tag("@mapping")],
+    spellings(list="a list of links", mapping="a mapping of lists of links"),
+]
+
+
+class File(Said):
+    """A topology."""
+
+    name: Name | None = Field(default=None, description="The lab's name; by default the file's.")
+    schema_version: Literal[1] = Field(default=1, alias="schema", description="The version of this format.")
+    seed: Seed | None = Field(
+        default=None, description="MAC addresses follow from it and the names; by default the lab's name."
+    )
+    defaults: NodeOptions | None = Field(default=None, description="Options for all nodes that can have them.")
+    kinds: dict[Kind, NodeOptions] | None = Field(default=None, description="Options for all nodes of a kind.")
+    groups: dict[Name, Group] | None = Field(default=None, description="Options for groups of nodes.")
+    nodes: Nodes = Field(description="What the lab consists of.")
+    links: GroupedLinks | None = Field(default=None, description="Cables.")
+    checks: Annotated[dict[Name, Check], Field(max_length=MOST_CHECKS)] | None = Field(
+        default=None, description="What must hold when the lab runs."
+    )
