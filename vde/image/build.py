@@ -1,0 +1,127 @@
+"""From verified packages to a kernel and an initrd, all in memory."""
+
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from vde.errors import WireError
+from vde.image import initramfs, modules
+from vde.image.deb import Limits, read_files
+from vde.image.modinfo import ModuleInfo, parse_module
+from vde.image.recipe import Recipe
+
+_KERNEL_OCTETS_MAX = 64 << 20  # chosen, as the next two: about ten times what they are
+_MODULE_OCTETS_MAX = 32 << 20
+_BUSYBOX_OCTETS_MAX = 24 << 20
+_BUILTIN_OCTETS_MAX = 4 << 20
+_VERSION = re.compile(r"[0-9][A-Za-z0-9.+~-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a recipe gives.
+
+    Attributes:
+        kernel_version: as `uname -r` shows it.
+        kernel: the kernel's file as Debian ships it.
+        archive: the initrd's content, uncompressed.
+        initrd: the same, compressed.
+    """
+
+    kernel_version: str
+    kernel: bytes
+    archive: bytes
+    initrd: bytes
+
+
+def build(
+    recipe: Recipe, kernel_deb: Path, busybox_deb: Path, init: bytes, work: Path, report: Callable[[float], None]
+) -> Product:
+    """Make an image.
+
+    The kernel's package is unpacked once. Which of its 4000 modules are needed is known only at its end, so they wait
+    in a file without a name, which vanishes with this process (about 170 MB).
+
+    Args:
+        recipe: what is wanted.
+        kernel_deb: the kernel's package.
+        busybox_deb: the package with the static busybox.
+        init: the script for /init.
+        work: a directory with room for the unpacked modules.
+        report: is called with the fraction done.
+
+    Raises:
+        WireError: a package is damaged or not what it should be.
+        ImageError: the kernel has not got a module that the recipe needs.
+        OSError: no room, no permission.
+    """
+    busybox = _read_busybox(busybox_deb)
+    with tempfile.TemporaryFile(dir=work) as spool:
+        found = _unpack(kernel_deb, spool, lambda fraction: report(fraction * 0.8))
+        order = modules.closure(found.facts, found.built_in, recipe.modules, recipe.optional_modules)
+        files = {}
+        for name in order:
+            path, offset, octets = found.places[name]
+            spool.seek(offset)
+            files[name] = (path, spool.read(octets))
+    archive = initramfs.assemble(busybox, init, found.version, order, found.facts, files)
+    report(0.9)
+    initrd = initramfs.compress(archive)
+    report(1.0)
+    return Product(found.version, found.kernel, archive, initrd)
+
+
+@dataclass(frozen=True)
+class _Unpacked:
+    version: str
+    kernel: bytes
+    built_in: frozenset[str]
+    facts: dict[str, ModuleInfo]
+    places: dict[str, tuple[str, int, int]]  # path below /lib/modules/VERSION; offset and octets in the spool
+
+
+def _unpack(deb: Path, spool: BinaryIO, report: Callable[[float], None]) -> _Unpacked:
+    kernel_path, kernel = "", b""
+    built_in: frozenset[str] = frozenset()
+    facts: dict[str, ModuleInfo] = {}
+    places: dict[str, tuple[str, int, int]] = {}
+    with deb.open("rb") as file:
+        size = deb.stat().st_size
+        for count, member in enumerate(read_files(file)):
+            path = member.path
+            if re.fullmatch(r"boot/vmlinu[xz]-[^/]+", path):
+                if kernel_path:
+                    raise WireError(f"{deb.name}: two kernels, {kernel_path} and {path}")
+                kernel_path, kernel = path, member.read(_KERNEL_OCTETS_MAX)
+            elif path.startswith("lib/modules/") and path.endswith("/modules.builtin"):
+                built_in = modules.built_in_names(member.read(_BUILTIN_OCTETS_MAX).decode("utf-8", "replace"))
+            elif path.startswith("lib/modules/") and path.endswith(".ko"):
+                content = member.read(_MODULE_OCTETS_MAX)
+                info = parse_module(content, modules.module_name(path))
+                facts[info.name] = info
+                places[info.name] = (path, spool.tell(), len(content))
+                spool.write(content)
+            if count % 64 == 0:
+                report(file.tell() / size)
+    if not kernel_path:
+        raise WireError(f"{deb.name}: no boot/vmlinuz-* or boot/vmlinux-* in it")
+    version = kernel_path.split("-", 1)[1]
+    if not _VERSION.fullmatch(version):
+        raise WireError(f"{deb.name}: the kernel's version is {version!r}")
+    base = f"lib/modules/{version}/"
+    for name, (path, offset, octets) in places.items():
+        if not path.startswith(base):
+            raise WireError(f"{deb.name}: {path} is for another kernel than {version}")
+        places[name] = (path.removeprefix(base), offset, octets)
+    return _Unpacked(version, kernel, built_in, facts, places)
+
+
+def _read_busybox(deb: Path) -> bytes:
+    with deb.open("rb") as file:
+        for member in read_files(file, Limits(unpacked_octets=64 << 20)):
+            if member.path in ("bin/busybox", "usr/bin/busybox"):
+                return member.read(_BUSYBOX_OCTETS_MAX)
+    raise WireError(f"{deb.name}: no bin/busybox in it")

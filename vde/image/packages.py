@@ -1,0 +1,117 @@
+"""Find the packages that a recipe means, and fetch them."""
+
+import platform
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vde.errors import ConfigError
+from vde.image import sources
+from vde.image.advice import explain
+from vde.image.apt import Apt, Record, machine_source_files
+from vde.image.errors import ImageError
+from vde.image.progress import Progress, Step
+from vde.image.recipe import SUITE, SUITE_TITLE, Recipe
+
+# A dependency of a metapackage: "linux-image-6.1.0-50-686 (= 6.1.176-1)"
+_KERNEL_DEPENDENCY = re.compile(r"(linux-image-[0-9][a-z0-9.+-]*)(?:\s*\(\s*=\s*([A-Za-z0-9.+:~-]+)\s*\))?")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Packages on the disk, whose hashes are those of the signed index."""
+
+    kernel: Path
+    busybox: Path
+    records: tuple[Record, Record]
+
+
+def fetch_packages(
+    recipe: Recipe, work: Path, progress: Progress, inherited: int, sources_file: Path | None = None
+) -> Fetched:
+    """Fetch what a recipe is made of.
+
+    Args:
+        recipe: what is wanted.
+        work: a directory for apt's state and the packages; what an interrupted call left there is used.
+        progress: told what is being done.
+        inherited: a descriptor that apt's processes keep open (the lock).
+        sources_file: apt sources to use in place of the machine's.
+
+    Raises:
+        ConfigError: the apt sources are unusable; the text says what to add.
+        ImageError: a package is not there or could not be fetched.
+    """
+    available = sources.read_file(sources_file) if sources_file else sources.read_sources(*machine_source_files())
+    chosen = sources.select(available, SUITE)
+    if not chosen:
+        raise ConfigError(missing_source(recipe, sources_file))
+    apt = Apt(work / "apt", recipe.architecture, sources.render(chosen, recipe.architecture), (inherited,))
+    complaints = apt.update(_reporter(recipe, progress, "fetching the package index"))
+
+    def find(package: str, version: str | None = None) -> Record:
+        record = apt.show(package, version)
+        if record is not None:
+            return record
+        apt.forget()
+        index = f"the {SUITE} index for {recipe.architecture}"
+        if complaints:
+            raise ImageError(explain(f"image {recipe.name}: {index} could not be fetched", complaints))
+        wanted = package if version is None else f"{package} {version}"
+        places = ", ".join(source.origin for source in chosen)
+        raise ImageError(f"image {recipe.name}: no package {wanted} in {index} (asked for by {places})")
+
+    kernel = find(*kernel_dependency(find(recipe.kernel_package)))
+    busybox = find(recipe.busybox_package)
+    if complaints:
+        text = f"some package indexes could not be fetched, going on with the others: {complaints[0]}"
+        progress(Step(recipe.name, text, note=True))
+    for path in work.glob("*.deb*"):  # of older versions
+        if not path.name.startswith((kernel.file_name, busybox.file_name)):
+            path.unlink()
+    paths = []
+    for record in (kernel, busybox):
+        text = f"downloading {record.package} {record.version} ({record.octets / 1e6:.1f} MB)"
+        paths.append(apt.fetch(record, work, _reporter(recipe, progress, text)))
+    return Fetched(paths[0], paths[1], (kernel, busybox))
+
+
+def _reporter(recipe: Recipe, progress: Progress, text: str) -> Callable[[float], None]:
+    progress(Step(recipe.name, text))
+    return lambda fraction: progress(Step(recipe.name, text, fraction))
+
+
+def kernel_dependency(metapackage: Record) -> tuple[str, str | None]:
+    """The kernel that a metapackage stands for: package, and version if it names one.
+
+    Raises:
+        ImageError: it depends on no kernel.
+    """
+    for term in re.split(r"[,|]", metapackage.depends):
+        if match := _KERNEL_DEPENDENCY.fullmatch(term.strip()):
+            return match[1], match[2]
+    raise ImageError(f"{metapackage.package} {metapackage.version} depends on no kernel: {metapackage.depends!r}")
+
+
+def missing_source(recipe: Recipe, sources_file: Path | None) -> str:
+    """Tell what to add when no source offers the suite that the recipes are made of.
+
+    Args:
+        recipe: the image that was asked for.
+        sources_file: the file that was named instead of the machine's sources.
+    """
+    try:
+        system = platform.freedesktop_os_release().get("PRETTY_NAME", "an unknown system")
+    except OSError:
+        system = "an unknown system"
+    asked = f"{sources_file} has" if sources_file else f"this machine ({system}) has"
+    return f"""image {recipe.name} is made of packages of {SUITE_TITLE}, and {asked} no apt source of it.
+Write these lines into a file, say {SUITE}.sources:
+    Types: deb
+    URIs: http://deb.debian.org/debian
+    Suites: {SUITE} {SUITE}-updates
+    Components: main
+    Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+and name it: vde image pull --sources {SUITE}.sources {recipe.name}
+The key is in the package debian-archive-keyring. In /etc/apt/sources.list.d the file serves every pull."""

@@ -1,0 +1,100 @@
+"""Recipes: which packages of which architecture make a guest image.
+
+A recipe is data. To add one, add an entry to `RECIPES`; docs/images.md shows how. What a recipe asks for comes from the
+suite `SUITE` of Debian's archive and from nowhere else, because Debian 13 has no i386 and no mipsel kernels any more.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from vde.errors import ConfigError
+
+SUITE = "bookworm"
+SUITE_TITLE = "Debian 12 (bookworm)"
+
+# Raise it when what the program assembles out of the same recipe changes, so that `vde image pull` makes the image
+# anew.
+ASSEMBLY = 1
+
+# Drivers of the network cards that emulators offer. 8139cp is there because QEMU's rtl8139 calls itself revision 0x20,
+# an 8139C+, which 8139too refuses.
+NIC_MODULES = ("pcnet32", "virtio_net", "virtio_pci", "e1000", "ne2k_pci", "8139too", "8139cp")
+
+# Parts of the network that Debian builds as modules and that a guest may want to be: 802.1Q end point, bridge.
+# af_packet and ipv6 are built in today; a kernel that has them as modules gets them in the image.
+OPTIONAL_MODULES = ("af_packet", "ipv6", "8021q", "bridge")
+
+# loglevel=3: no messages about hardware that emulators do not have. Panics are shown.
+# cryptomgr.notests, initcall_blacklist=crypto_kdf108_init: the kernel's self-tests of ciphers, which no guest uses,
+# take as long as the rest of the boot.
+# panic=-1: a kernel that cannot go on restarts, which QEMU's -no-reboot turns into an exit that the lab sees.
+_CMDLINE = "console=ttyS0 loglevel=3 cryptomgr.notests initcall_blacklist=crypto_kdf108_init panic=-1"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make one image.
+
+    Attributes:
+        name: what the user calls it.
+        architecture: Debian's name of the guest's architecture.
+        kernel_package: the metapackage whose first `linux-image-*` dependency is the newest kernel.
+        summary: one line for `vde image list`.
+        busybox_package: a package with a statically linked `bin/busybox`.
+        modules: drivers that must be in the kernel package, as modules or built in.
+        optional_modules: modules that are taken if the kernel package has them.
+        default_cmdline: kernel parameters that suit every board with one serial line.
+    """
+
+    name: str
+    architecture: str
+    kernel_package: str
+    summary: str
+    busybox_package: str = "busybox-static"
+    modules: tuple[str, ...] = NIC_MODULES
+    optional_modules: tuple[str, ...] = OPTIONAL_MODULES
+    default_cmdline: str = _CMDLINE
+
+    def fingerprint(self, init: bytes) -> str:
+        """Tell apart what different versions of this program would make out of the same packages.
+
+        Args:
+            init: the guest's /init script.
+        """
+        shape = (self.architecture, self.kernel_package, self.busybox_package, self.modules, self.optional_modules)
+        return hashlib.sha256(repr((ASSEMBLY, shape)).encode() + init).hexdigest()
+
+
+def _by_name(*recipes: Recipe) -> Mapping[str, Recipe]:
+    return MappingProxyType({recipe.name: recipe for recipe in recipes})
+
+
+RECIPES = _by_name(
+    Recipe(
+        name="debian-i386",
+        architecture="i386",
+        kernel_package="linux-image-686",
+        summary="Debian 12 kernel for i386 PCs with busybox",
+        default_cmdline=f"{_CMDLINE} noisapnp",  # half a second of looking for ISA Plug and Play cards
+    ),
+    Recipe(
+        name="debian-malta",
+        architecture="mipsel",
+        kernel_package="linux-image-4kc-malta",
+        summary="Debian 12 kernel for the MIPS Malta board (little endian) with busybox",
+    ),
+)
+
+
+def find_recipe(name: str) -> Recipe:
+    """Look a recipe up.
+
+    Raises:
+        ConfigError: there is none of that name; the text lists those that there are.
+    """
+    try:
+        return RECIPES[name]
+    except KeyError:
+        raise ConfigError(f"unknown image {name!r}; known images: {', '.join(sorted(RECIPES))}") from None
