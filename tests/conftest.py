@@ -16,6 +16,17 @@ settings.register_profile("long", deadline=None, max_examples=5000)
 settings.load_profile("default")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--regen`: golden files are written instead of compared; read the diff before committing it."""
+    parser.addoption("--regen", action="store_true", help="write golden files instead of comparing with them")
+
+
+@pytest.fixture
+def regen(request: pytest.FixtureRequest) -> bool:
+    """Was `--regen` given?"""
+    return bool(request.config.getoption("--regen"))
+
+
 @pytest.fixture
 def need_tool() -> NeedTool:
     """`need_tool("tshark")` → its path; a missing tool skips the test here, and fails it in CI, which installs it."""
