@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop.namespaces import in_namespace
 from tests.interop.original import OriginalSwitch
 from tests.switch_process import Console, SwitchProcess
 from tests.tools import NeedTool
@@ -147,30 +148,6 @@ def test_wirefilter_between_our_switch_and_the_original_loses_what_it_should(
                 pass
         near.send(frame(1, payload=bytes(1200)))  # longer than its mtu
         exchange(near, far)
-
-
-def in_namespace(name: str, *arguments: str) -> str:
-    return subprocess.run(
-        ["ip", "netns", "exec", name, *arguments], check=True, capture_output=True, text=True, timeout=PATIENCE_S
-    ).stdout
-
-
-@pytest.fixture
-def two_namespaces(need_tool: NeedTool) -> Iterator[tuple[str, str]]:
-    """Two network namespaces of ours, removed with everything in them."""
-    ip = need_tool("ip")
-    if os.geteuid() != 0:
-        pytest.skip("network namespaces need root")
-    names = (f"vdeA{os.getpid()}", f"vdeB{os.getpid()}")
-    made = []
-    try:
-        for name in names:
-            subprocess.run([ip, "netns", "add", name], check=True)
-            made.append(name)
-        yield names
-    finally:
-        for name in made:
-            subprocess.run([ip, "netns", "delete", name], check=True)
 
 
 @pytest.mark.parametrize("forwarder", ["native", "python"])
