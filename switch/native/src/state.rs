@@ -282,20 +282,29 @@ fn deliver<'a>(
     let Some(endpoint) = endpoints.get_mut(slot) else {
         return;
     };
-    let mut done = 0;
-    if endpoint.queue.is_empty() {
-        let sent = sender.send(endpoint.fd.as_raw_fd(), endpoint.kind, items.len(), |index| {
-            let item = items[index];
+    let (mut done, mut lost) = (0, 0);
+    while endpoint.queue.is_empty() && done < items.len() {
+        let rest = &items[done..];
+        let sent = sender.send(endpoint.fd.as_raw_fd(), endpoint.kind, rest.len(), |index| {
+            let item = rest[index];
             (frame(usize::from(item.frame)), item.form)
         });
-        done = sent.done;
+        done += sent.done;
         if sent.refused > 0 {
             plane.drop_frames(endpoint.port, DropReason::SendError, sent.refused);
         }
+        if sent.done < rest.len() {
+            // The kernel has no room.
+            if endpoint.failed || endpoint.queue.is_full() {
+                lost += 1; // nor is there a queue: the next one tries for itself
+                done += 1;
+            } else {
+                break;
+            }
+        }
     }
-    let mut lost = 0;
     for item in &items[done..] {
-        if endpoint.failed || endpoint.queue.is_full() {
+        if endpoint.queue.is_full() {
             lost += 1;
         } else {
             endpoint.queue.push(item.form.copy(frame(usize::from(item.frame))));

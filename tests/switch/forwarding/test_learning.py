@@ -114,6 +114,16 @@ def test_flushes_forget_what_they_name(make_rig: MakeRig) -> None:
     assert rig.poll() == [Forgot(mac(1), 0, 1)]
 
 
+def test_forgotten_in_the_order_in_which_they_came_to_where_they_are(rig: Rig) -> None:
+    rig.forwarder.set_aging(expire_ns=100 * SECOND_NS, gc_interval_ns=0, min_persistence_ns=0)
+    rig.forwarder.watch(Watch.HASH)
+    rig.tell_ports(1, 2)
+    rig.send(3, frame(1))
+    rig.poll(1)
+    rig.forwarder.flush()
+    assert rig.poll() == [Forgot(mac(2), 0, 2), Forgot(mac(1), 0, 3)]
+
+
 def test_the_same_address_in_two_vlans_is_two(make_rig: MakeRig) -> None:
     rig = make_rig(vlans=(0, 5))
     for number, vlan in ((1, 0), (2, 0), (3, 5), (4, 5)):
@@ -191,3 +201,5 @@ def test_a_storm_is_held_to_its_rate(rig: Rig) -> None:
     rig.now_ns += SECOND_NS // 10
     assert rig.cross(1, frame(1), frame(1))[3] == [frame(1)]
     assert len(rig.cross(2, *[frame(2)] * 20)[3]) == 20
+    rig.now_ns += 100 * SECOND_NS
+    assert len(rig.cross(1, *[frame(1)] * 15)[3]) == 10

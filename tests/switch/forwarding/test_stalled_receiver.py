@@ -1,10 +1,9 @@
 """One of sixteen receivers stops reading: the other fifteen lose nothing and notice nothing."""
 
-import socket
+import contextlib
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from statistics import median
 
 import pytest
@@ -15,15 +14,63 @@ from switch.forwarding.contract import DropReason, Event, Limits
 from tests.switch.forwarding.rig import Rig
 from tests.vde_client import frame
 
-SENDER, STALLED, PROBE = 1, 2, 99
+SENDER, STALLED, CLIENT, SERVER = 1, 2, 3, 4
 RECEIVERS = range(2, 18)
-FRAMES = {"python": 3_000, "native": 30_000}
+FRAMES = {"python": 2_000, "native": 8_000}
+ROUNDS = 2_000
 WINDOW = 64
 
 
+@pytest.mark.slow
+async def test_a_stalled_receiver_costs_the_others_nothing(kind: Kind) -> None:
+    """Nothing is lost with either forwarder; time is asked of the native one, with a generous bound.
+
+    (The Python one shares the GIL with the test.)
+    """
+    frames = FRAMES[kind]
+    flood_s: dict[bool, list[float]] = {False: [], True: []}
+    round_trip_s: dict[bool, list[float]] = {False: [], True: []}
+    for stalled in (False, True) * 3:
+        with contextlib.closing(Rig(kind, Limits(queue_frames=16, send_buffer_octets=65536))) as rig:
+            for number in (SENDER, *RECEIVERS):
+                rig.port(number)
+            for peer in rig.peers.values():
+                peer.settimeout(20)
+            readers = [number for number in RECEIVERS if not (stalled and number == STALLED)]
+
+            async with trio.open_nursery() as nursery:
+
+                async def run(rig: Rig = rig, *, task_status: trio.TaskStatus[None]) -> None:
+                    await rig.forwarder.run(no_events, task_status=task_status)
+
+                await nursery.start(run)
+                flood_s[stalled].append(await trio.to_thread.run_sync(flood, rig, frames, readers))
+                round_trip_s[stalled].append(await trio.to_thread.run_sync(round_trip, rig, readers))
+                drops = {number: rig.forwarder.statistics(number).drops for number in (SENDER, *RECEIVERS)}
+                waiting = rig.forwarder.queue_length(STALLED)
+                nursery.cancel_scope.cancel()
+
+            lost = drops.pop(STALLED)
+            assert not any(drops.values())
+            if stalled:
+                rig.peers[STALLED].setblocking(False)
+                in_kernel = len(rig.taken(STALLED))
+                assert waiting == 16
+                assert lost == {DropReason.QUEUE_FULL: frames + 2 - waiting - in_kernel}
+            else:
+                assert not lost
+    if kind == "native":
+        assert median(flood_s[True]) < 1.5 * median(flood_s[False])
+        assert median(round_trip_s[True]) < 1.5 * median(round_trip_s[False])
+
+
+def no_events(events: Sequence[Event]) -> None:
+    assert not events
+
+
 def flood(rig: Rig, frames: int, readers: Sequence[int]) -> float:
-    """Send `frames` broadcasts, never more than `WINDOW` ahead of the readers; returns the seconds that it took."""
-    sent = frame(1)
+    """Send `frames` broadcasts, never more than `WINDOW` ahead of the readers; the seconds that it took."""
+    sent = frame(SENDER)
     started = time.monotonic()
     for start in range(0, frames, WINDOW):
         count = min(WINDOW, frames - start)
@@ -35,62 +82,27 @@ def flood(rig: Rig, frames: int, readers: Sequence[int]) -> float:
     return time.monotonic() - started
 
 
-@pytest.mark.slow
-async def test_a_stalled_receiver_costs_the_others_nothing(kind: Kind) -> None:
-    frames = FRAMES[kind]
-    seconds: dict[bool, list[float]] = {False: [], True: []}
-    for stalled in (False, True, False, True, False, True):
-        with closing(Rig(kind, Limits(queue_frames=16, send_buffer_octets=65536))) as rig:
-            rig.port(SENDER)
-            for number in RECEIVERS:
-                rig.port(number)
-            for peer in rig.peers.values():
-                peer.settimeout(20)
-            readers = [number for number in RECEIVERS if not (stalled and number == STALLED)]
-
-            async with trio.open_nursery() as nursery:
-
-                async def run(rig: Rig = rig, *, task_status: trio.TaskStatus[None]) -> None:
-                    await rig.forwarder.run(ignore, task_status=task_status)
-
-                await nursery.start(run)
-                seconds[stalled].append(await trio.to_thread.run_sync(flood, rig, frames, readers))
-                drops = {number: dict(rig.forwarder.statistics(number).drops) for number in (SENDER, *RECEIVERS)}
-                waiting = rig.forwarder.queue_length(STALLED)
-                nursery.cancel_scope.cancel()
-
-            lost = drops.pop(STALLED)
-            assert not any(drops.values())
-            if not stalled:
-                assert not lost
-                continue
-            assert waiting == 16
-            rig.peers[STALLED].setblocking(False)
-            assert lost == {DropReason.QUEUE_FULL: frames - 16 - len(rig.taken(STALLED))}
-    assert median(seconds[True]) < 1.3 * median(seconds[False])
-
-
-def ignore(events: Sequence[Event]) -> None:
-    assert not events
-
-
-def round_trip_us(client: socket.socket, server: socket.socket, rounds: int = 2_000) -> float:
-    """Median of a frame there and one back, by two threads that block, as clients do."""
+def round_trip(rig: Rig, readers: Sequence[int]) -> float:
+    """Median seconds for a frame to one of the other receivers and its answer."""
+    client, server = rig.peers[CLIENT], rig.peers[SERVER]
+    for station in (CLIENT, SERVER):  # everybody hears of both
+        rig.peers[station].send(frame(station))
+        for reader in (SENDER, *readers):
+            if reader != station:
+                assert rig.peers[reader].recv(2000) == frame(station)
 
     def answer() -> None:
-        for _ in range(rounds):
-            server.recv(2000)
-            server.send(frame(17, PROBE))
+        for _ in range(ROUNDS):
+            assert server.recv(2000) == frame(CLIENT, SERVER)
+            server.send(frame(SERVER, CLIENT))
 
-    server.send(frame(17))
-    client.recv(2000)
     thread = threading.Thread(target=answer)
     thread.start()
     times = []
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         started = time.perf_counter()
-        client.send(frame(PROBE, 17))
-        client.recv(2000)
+        client.send(frame(CLIENT, SERVER))
+        assert client.recv(2000) == frame(SERVER, CLIENT)
         times.append(time.perf_counter() - started)
     thread.join()
-    return median(times) * 1e6
+    return median(times)
