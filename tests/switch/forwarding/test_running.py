@@ -170,6 +170,7 @@ def test_no_descriptor_is_left(kind: Kind) -> None:
             rig.send(1, frame(1))
             await received(rig.peers[2])
 
+    gc.collect()  # what other tests left
     before = len(os.listdir("/proc/self/fd"))
     for runs in (True, False, True):
         with closing(Rig(kind)) as rig:
