@@ -60,7 +60,7 @@ def test_a_ring_of_ours_and_theirs_converges_and_heals_when_a_link_dies(
         for name in ("b", "d"):
             (short_path / name).mkdir()
             theirs.append(stack.enter_context(OriginalSwitch(need_tool("vde_switch"), short_path / name, "-F")))
-        ring = [ours[0], theirs[0], ours[1], theirs[1]]
+        ring: list[SwitchProcess | OriginalSwitch] = [ours[0], theirs[0], ours[1], theirs[1]]
         links = [
             stack.enter_context(
                 running(need_tool("dpipe"), "vde_plug", one.directory, "=", "vde_plug", other.directory)
