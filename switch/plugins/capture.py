@@ -1,7 +1,8 @@
 """One capture: a section of a pcapng file that grows with every frame, one interface a port.
 
 Interface 0, `switch`, holds no frames: its statistics block, at the end, says how many frames are missing because the
-forwarder could not hand them over in time (of which port, nobody knows any more).
+forwarder could not hand them over in time (of which port, nobody knows any more), or of ports that have no interface
+because the file had no room.
 """
 
 from switch.forwarding.contract import Direction, Packet
@@ -49,8 +50,8 @@ class Capture:
             interface.received += 1
             self.frames += 1
         else:
-            interface.refused += 1
             self.refused += 1
+            interface.refused += packet.port in self._ports
 
     def finish(self, now_ns: int, lost: int) -> None:
         """Write the statistics and close the file. Raises `OSError`; the file is closed all the same.
@@ -59,7 +60,8 @@ class Capture:
             lost: frames that did not come this far.
         """
         when_ns = now_ns + self._offset_ns
-        blocks = pcapng.statistics(0, when_ns, received=0, dropped=lost)
+        nameless = self.refused - sum(interface.refused for interface in self._ports.values())
+        blocks = pcapng.statistics(0, when_ns, received=0, dropped=lost + nameless)
         for interface in self._ports.values():
             received = interface.received + interface.refused
             blocks += pcapng.statistics(interface.number, when_ns, received=received, dropped=interface.refused)
