@@ -126,39 +126,44 @@ class Network:
 
     def loops(self, vlan: int = 0) -> bool:
         """Is there a circle of open cables?"""
-        return len(self._join_open(vlan)[1]) > 0
+        return len(self._grouped(self.open_cables(vlan))[1]) > 0
 
-    def parts(self, vlan: int = 0) -> list[set[str]]:
+    def parts(self, vlan: int = 0) -> list[list[str]]:
         """Switches that frames of the VLAN pass between."""
-        groups = self._join_open(vlan)[0]
-        return [set(names) for _, names in itertools.groupby(sorted(groups, key=groups.__getitem__), groups.get)]
+        return self._grouped(self.open_cables(vlan))[0]
 
-    def reachable(self) -> list[set[str]]:
+    def reachable(self) -> list[list[str]]:
         """Switches that cables join, blocked or not."""
-        groups = {name: name for name in self.nodes}
-        for cable in self.cables:
-            old, new = groups[cable.a[0]], groups[cable.b[0]]
-            groups = {name: new if group == old else group for name, group in groups.items()}
-        return [set(names) for _, names in itertools.groupby(sorted(groups, key=groups.__getitem__), groups.get)]
+        return self._grouped(self.cables)[0]
 
     def check_trees(self) -> None:
         """No circle, and whatever cables join can talk, in every VLAN."""
         for vlan in self.vlans:
             assert not self.loops(vlan), (vlan, self.open_cables(vlan))
-            assert sorted(map(sorted, self.parts(vlan))) == sorted(map(sorted, self.reachable())), (
+            assert self.parts(vlan) == self.reachable(), (
                 vlan,
                 [self.nodes[n].core.view(vlan, self.now_ns) for n in self.nodes],
             )
 
-    def _join_open(self, vlan: int) -> tuple[dict[str, str], list[Cable]]:
-        groups = {name: name for name in self.nodes}
+    def _grouped(self, cables: list[Cable]) -> tuple[list[list[str]], list[Cable]]:
+        """Switches by the part that these cables join them to, and the cables that close a circle."""
+        parent = {name: name for name in self.nodes}
+
+        def top(name: str) -> str:
+            while parent[name] != name:
+                parent[name] = name = parent[parent[name]]
+            return name
+
         surplus = []
-        for cable in self.open_cables(vlan):
-            old, new = groups[cable.a[0]], groups[cable.b[0]]
-            if old == new:
+        for cable in cables:
+            one, other = top(cable.a[0]), top(cable.b[0])
+            if one == other:
                 surplus.append(cable)
-            groups = {name: new if group == old else group for name, group in groups.items()}
-        return groups, surplus
+            parent[one] = other
+        parts: dict[str, list[str]] = {}
+        for name in sorted(self.nodes):
+            parts.setdefault(top(name), []).append(name)
+        return sorted(parts.values()), surplus
 
     def _settle(self, node: Node) -> None:
         """Note events, put frames on cables."""
