@@ -36,6 +36,33 @@ def foreign_load_pct() -> float:
     return 100.0 * (1.0 - (idle_after - idle_before) / max(1, all_after - all_before))
 
 
+class Disturbance:
+    """What others use of the machine over a time in which this process and its children work.
+
+    All processors' busy and stolen time, less this process's and that of its children that ended meanwhile: begin
+    and end while none is running.
+    """
+
+    def __init__(self) -> None:
+        self._begun = self._now()
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        everything, idle = _ticks()
+        tick_s = 1.0 / os.sysconf("SC_CLK_TCK")
+        times = os.times()
+        return (
+            everything * tick_s,
+            idle * tick_s,
+            times.user + times.system + times.children_user + times.children_system,
+        )
+
+    def pct(self) -> float:
+        """Share of all processors since the beginning."""
+        total, idle, own = (now - then for now, then in zip(self._now(), self._begun, strict=True))
+        return max(0.0, 100.0 * (total - idle - own) / max(total, 0.01))
+
+
 def wait_quiet(below_pct: float, patience_s: float) -> float:
     """Wait until others use less than `below_pct` of the machine, for at most `patience_s`; returns their share."""
     deadline = monotonic() + patience_s

@@ -2,8 +2,8 @@
 
 For every run of every load two fresh switches are started and take turns, A B B A B A A B, under the same standard
 libvdeplug clients; ratios are taken within a run, so that the drift of the machine's speed falls out. `--ours
-vde_switch` compares the original with itself and must give 1.0: that is the test of the method. Before each pair the
-tool waits, for a bounded time, until the machine is otherwise quiet, and reports what others used.
+vde_switch` compares the original with itself and must give 1.0: that is the test of the method. Before each run the
+tool waits, for a bounded time, until the machine is otherwise quiet; a run during which others used it is repeated.
 
 Only unix sockets in temporary directories; no privileges; ends by itself; leaves nothing behind, also on Ctrl-C.
 Result tables on standard output (Markdown), progress on standard error, everything raw with `--json`.
@@ -60,13 +60,28 @@ def _measure_pair(program: Path, cell: Cell, options: argparse.Namespace) -> tup
     return Measurement.merged(slices[0]), Measurement.merged(slices[1])
 
 
+def _measure_undisturbed(
+    program: Path, cell: Cell, options: argparse.Namespace
+) -> tuple[float, tuple[Measurement, Measurement]]:
+    """The same, again if others used the machine meanwhile; of all tries the least disturbed, and by how much."""
+    tries = []
+    for _ in range(options.tries):
+        machine.wait_quiet(options.quiet_pct, options.patience)
+        disturbance = machine.Disturbance()
+        pair = _measure_pair(program, cell, options)
+        tries.append((disturbance.pct(), pair))
+        if tries[-1][0] < options.quiet_pct:
+            break
+    return min(tries, key=lambda one: one[0])
+
+
 def compare(program: Path, wanted: Sequence[Cell], options: argparse.Namespace) -> list[Comparison]:
     """All cells, `--runs` times."""
     results = [Comparison(cell) for cell in wanted]
     for number in range(1, options.runs + 1):
         for result in results:
-            result.foreign_load_pct.append(machine.wait_quiet(options.quiet_pct, options.patience))
-            pair = _measure_pair(program, result.cell, options)
+            foreign_pct, pair = _measure_undisturbed(program, result.cell, options)
+            result.foreign_load_pct.append(foreign_pct)
             result.runs.append(pair)
             _say(f"run {number}/{options.runs}  {_progress(result, pair)}")
     return results
@@ -148,6 +163,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quiet-pct", type=float, default=10.0, help="wait until others use less of the machine (10)")
     parser.add_argument("--patience", type=float, default=20.0, help="but no longer than this, in s (20)")
     parser.add_argument("--no-awake", dest="awake", action="store_false", help="let idle processors sleep (as root)")
+    parser.add_argument("--tries", type=_positive, default=3, help="measure a disturbed run again, at most (3)")
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
     options = parser.parse_args(arguments)
     options.against, options.ours = command_line(options.against), command_line(options.ours)
@@ -175,7 +191,7 @@ def _report(
     parts = [" ".join(head)]
     loads = [load for result in results for load in result.foreign_load_pct]
     if loads:
-        parts.append(f"Others used {median(loads):.0f} % of the machine before the runs (at most {max(loads):.0f} %).")
+        parts.append(f"Others used {median(loads):.0f} % of the machine during the runs (at most {max(loads):.0f} %).")
     parts += [table.throughput(results), table.round_trips(results), table.crowds(crowd_results)]
     return "\n\n".join(part for part in parts if part)
 

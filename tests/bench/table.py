@@ -19,7 +19,7 @@ class Comparison:
     cell: Cell
     runs: list[tuple[Measurement, Measurement]] = field(default_factory=list)
     foreign_load_pct: list[float] = field(default_factory=list)
-    """Share of the machine that others used just before each run."""
+    """Share of the machine that others used during each run."""
 
     def medians(self, of: Callable[[Measurement], float]) -> tuple[float, float]:
         """Of theirs and of ours."""
@@ -110,8 +110,11 @@ def round_trips(results: Sequence[Comparison]) -> str:
             row += [f"{theirs:.1f} / {ours:.1f}", _spread(ratios)]
             row.append(_verdict(median(ratios) if ratios else None, aim, at_most=True))
         lost = [sum(m.rounds_lost for m in side) for side in zip(*result.runs, strict=True)]
-        rows.append([*row, f"{lost[0]} / {lost[1]}"])
+        beside = result.medians(lambda m: m.frames_per_s / 1e6)
+        loaded = "–" if idle else f"{beside[0]:.3f} / {beside[1]:.3f}"
+        rows.append([*row, f"{lost[0]} / {lost[1]}", loaded])
     head = ["round trip", "octets", "p50 µs, t / o", "ratio", "aim", "p99 µs, t / o", "ratio", "aim", "lost, t / o"]
+    head.append("load, M/s, t / o")
     return _rows(head, rows) if rows else ""
 
 
