@@ -16,7 +16,7 @@ _ADVICE = (
         "what came is not what the signed index names: the mirror is being updated or a proxy altered it; try later",
     ),
     (
-        r"resolve|onnect|timed out|unreachable|Network|TLS|ertificate",
+        r"resolv|onnect|timed out|unreachable|Network|TLS|ertificate",
         "no connection to the archive: check the network, and the proxy if apt uses one (Acquire::http::Proxy)",
     ),
     (r"404 +Not Found", "the archive has not got it under this address any more: check the machine's apt sources"),

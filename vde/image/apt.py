@@ -115,7 +115,6 @@ class Apt:
             "Acquire::AllowDowngradeToInsecureRepositories": "false",
             "Acquire::Languages": "none",
             "Acquire::GzipIndexes": "true",
-            "Acquire::Retries": "3",
         }
         if os.getuid() == 0:
             # The user _apt, which apt becomes under root, cannot write to the caller's cache directory.
@@ -135,7 +134,9 @@ class Apt:
         """
         log = self._root / "update.log"
         status = self._run([self._get, *self._options, "-qq", "update"], log, report)
-        return _complaints(log) if status else []
+        # An archive that does not answer is a warning for apt, which then exits with 0.
+        failed = status != 0 or any(line.startswith("W: Failed to fetch") for line in _complaints(log))
+        return _complaints(log) if failed else []
 
     def forget(self) -> None:
         """Throw the indexes away, so that the next update cannot stumble over them."""

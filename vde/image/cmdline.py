@@ -15,7 +15,7 @@ def guest_parameters(
     addresses: Mapping[int, Sequence[IPv4Interface | IPv6Interface]] | None = None,
     gateways: Sequence[IPv4Address | IPv6Address] = (),
 ) -> str:
-    """What to append to an image's `default_cmdline`.
+    """What to give to an image's `command_line`.
 
     Args:
         hostname: the guest's name.

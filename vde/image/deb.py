@@ -112,9 +112,9 @@ class _Gzip:
             raise WireError("data.tar.gz ends in the middle")
 
 
-def _only_padding(data: bytes) -> None:
+def _only_padding(data: bytes | bytearray) -> None:
     if data.strip(b"\0"):
-        raise WireError("octets after the end of the compressed data")
+        raise WireError("octets after the end of the data")
 
 
 class _Stream:
@@ -167,6 +167,14 @@ class _Stream:
                 raise WireError("data.tar ends in the middle")
         del self._buffer[:octets]
 
+    def end(self) -> None:
+        """Read on to the end, where the compressed form is checked as a whole; only padding may come."""
+        _only_padding(self._buffer)
+        self._buffer.clear()
+        while self._fill():
+            _only_padding(self._buffer)
+            self._buffer.clear()
+
 
 class Member:
     """A regular file of a package.
@@ -216,6 +224,7 @@ def read_files(file: BinaryIO, limits: Limits | None = None) -> Iterator[Member]
     for _ in range(limits.members):
         header = stream.read(_TAR_BLOCK_OCTETS)
         if not header.strip(b"\0"):
+            stream.end()
             return
         kind, octets = header[156:157], _tar_number(header[124:136], "size")
         _check_sum(header)

@@ -9,6 +9,7 @@
 #
 # The ready line is written once, when every card is up and has its link (or has had three seconds to get it):
 #   vde-guest ready: hostname=a eth0=10.0.0.1/24
+# A card without an address shows as eth1=none, one that the kernel could not bring up as eth1=failed.
 set -f
 export PATH=/bin HOME=/root ENV=/etc/profile
 
@@ -75,15 +76,20 @@ if [ -n "$wrong" ]; then
 fi
 
 ip link set lo up
-index=0
+index=0 failed=''
 while [ "$index" -lt "$count" ]; do
     # Addresses given by hand are usable at once: no duplicate address detection.
     case $addresses in *"eth$index="*:*) echo 0 >"/proc/sys/net/ipv6/conf/eth$index/accept_dad" ;; esac
-    ip link set "eth$index" up
+    ip link set "eth$index" up || failed="$failed eth$index "
     index=$((index + 1))
 done
 for pair in $addresses; do
     card=${pair%%=*} address=${pair#*=}
+    case $address in */*) ;; *)
+        echo "vde-guest: $card: no prefix length in $address: is the kernel command line cut off?"
+        continue
+        ;;
+    esac
     ip addr add "$address" dev "$card" || echo "vde-guest: cannot give $card the address $address"
 done
 for gateway in $gateways; do
@@ -97,6 +103,12 @@ patience=30 # tenths of a second, for all cards together
 index=0
 while [ "$index" -lt "$count" ]; do
     card=eth$index
+    case $failed in *" $card "*)
+        ready="$ready $card=failed"
+        index=$((index + 1))
+        continue
+        ;;
+    esac
     while [ "$(cat "/sys/class/net/$card/carrier" 2>/dev/null)" != 1 ] && [ "$patience" -gt 0 ]; do
         usleep 100000
         patience=$((patience - 1))

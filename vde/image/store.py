@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vde.errors import WireError
+from vde.errors import ConfigError, WireError
 from vde.image import initramfs
 from vde.image.apt import Record, sha256_of
 from vde.image.build import Product, build
@@ -47,7 +47,8 @@ class Image:
         kernel: the kernel's file.
         initrd: the first root file system's file.
         kernel_version: as the guest's `uname -r` shows it.
-        default_cmdline: kernel parameters to begin with; `guest_parameters` gives those to append.
+        default_cmdline: kernel parameters to begin with.
+        cmdline_octets_max: the longest command line that reaches the kernel whole.
     """
 
     name: str
@@ -56,6 +57,25 @@ class Image:
     initrd: Path
     kernel_version: str
     default_cmdline: str
+    cmdline_octets_max: int
+
+    def command_line(self, parameters: str) -> str:
+        """The whole command line for the kernel.
+
+        Args:
+            parameters: what to add to the default, for instance what `guest_parameters` gives.
+
+        Raises:
+            ConfigError: a boot loader would cut it off.
+        """
+        line = f"{self.default_cmdline} {parameters}".rstrip()
+        octets = len(line.encode())
+        if octets > self.cmdline_octets_max:
+            raise ConfigError(
+                f"image {self.name}: a kernel command line of {octets} octets, at most {self.cmdline_octets_max} reach "
+                f"the kernel: {line!r}"
+            )
+        return line
 
 
 @dataclass(frozen=True)
@@ -263,6 +283,7 @@ def _verified(recipe: Recipe, directory: Path, manifest: Manifest) -> Image:
         initrd=directory / manifest.initrd.file,
         kernel_version=manifest.kernel_version,
         default_cmdline=recipe.default_cmdline,
+        cmdline_octets_max=recipe.cmdline_octets_max,
     )
 
 
