@@ -82,3 +82,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
             for name in subparsers.choices.keys() - modules.keys():
                 modules[name] = module
     return parser, modules
+
+
+if __name__ == "__main__":
+    sys.exit(main())

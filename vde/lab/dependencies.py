@@ -1,6 +1,9 @@
-"""`depends_on`: which nodes have to be how far before another one is started."""
+"""`depends_on`: which nodes have to be how far before another one is started.
 
-from collections.abc import Mapping
+What a node is plugged into comes before it in any case: that counts as well when circles are sought.
+"""
+
+from collections.abc import Mapping, Set
 
 from vde.lab.diagnostics import Code, Complaints, did_you_mean, shown
 from vde.lab.document import find
@@ -8,6 +11,7 @@ from vde.lab.inherit import Options
 from vde.lab.resolved import Milestone
 from vde.lab.schema import Dependency
 from vde.lab.validate import Validated
+from vde.lab.wiring import Wiring
 
 MILESTONES: Mapping[str, Milestone] = {
     "started": "started",
@@ -19,7 +23,7 @@ MILESTONES: Mapping[str, Milestone] = {
 
 
 def resolve_dependencies(
-    validated: Validated, nodes: Mapping[str, Options], complaints: Complaints
+    validated: Validated, nodes: Mapping[str, Options], wires: Wiring, complaints: Complaints
 ) -> dict[str, dict[str, Milestone]]:
     """By node: the others and their milestones. Unknown names and circles are complained about."""
     result: dict[str, dict[str, Milestone]] = {}
@@ -37,19 +41,30 @@ def resolve_dependencies(
             for other, dependency in wanted.items()
             if other in nodes
         }
-    circle = _circle(result)
+    before = {name: set(others) for name, others in result.items()}
+    for guest, interfaces in wires.guests.items():
+        before[guest] |= {plugged.attachment.segment for plugged in interfaces.values()} & before.keys()
+    for tap, segment in wires.taps.items():
+        before[tap] |= {segment} & before.keys()
+    circle = _circle(before)
     if circle:
-        place = find(validated.tree, nodes[circle[0]].origin("depends_on"), key=True)
-        complaints.add(Code.DEPENDENCY, f"nodes depend on each other in a circle: {' → '.join(circle)}", place)
+        guilty = next(name for name in circle if nodes[name].get("depends_on"))
+        place = find(validated.tree, nodes[guilty].origin("depends_on"), key=True)
+        complaints.add(
+            Code.DEPENDENCY,
+            f"nodes wait for each other in a circle: {' → '.join(circle)}",
+            place,
+            "a node always waits for the switch that it is linked to",
+        )
     return result
 
 
-def _circle(dependencies: Mapping[str, Mapping[str, Milestone]]) -> list[str]:
+def _circle(dependencies: Mapping[str, Set[str]]) -> list[str]:
     """The first circle, its first node again at the end; empty if there is none."""
     done: set[str] = set()
     for start in dependencies:
         path: list[str] = []
-        stack = [(start, iter(dependencies[start]))] if start not in done else []
+        stack = [(start, iter(sorted(dependencies[start])))] if start not in done else []
         if stack:
             path.append(start)
         while stack:
@@ -62,5 +77,5 @@ def _circle(dependencies: Mapping[str, Mapping[str, Milestone]]) -> list[str]:
                 return [*path[path.index(other) :], other]
             elif other not in done:
                 path.append(other)
-                stack.append((other, iter(dependencies[other])))
+                stack.append((other, iter(sorted(dependencies[other]))))
     return []

@@ -78,7 +78,7 @@ def said(options: NodeOptions) -> set[str]:
 
 
 def _check_kind(path: Keys, kind: str, options: NodeOptions, validated: Validated, complaints: Complaints) -> None:
-    for key in sorted(said(options) - KEYS_OF_KIND[kind]):
+    for key in sorted(options.model_fields_set - KEYS_OF_KIND[kind] - {"members"}):
         others = listed(other for other, keys in KEYS_OF_KIND.items() if key in keys)
         place = find(validated.tree, (*path, key), key=True)
         complaints.add(

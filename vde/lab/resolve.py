@@ -62,7 +62,7 @@ def resolve(
     names = Names(name, str(file.seed) if file.seed is not None else name)
     options = inherit(validated, complaints)
     wires = wiring.wire(validated, options, complaints)
-    dependencies = resolve_dependencies(validated, options, complaints)
+    dependencies = resolve_dependencies(validated, options, wires, complaints)
     resolver = _Resolver(validated, names, wires, images, complaints, dependencies)
     nodes: dict[str, AnyNode] = {}
     for node in options.values():

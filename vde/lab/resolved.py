@@ -10,11 +10,11 @@ ports that nobody named; one of two switches is a cable, which is a process like
 
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from vde.lab.schema import Architecture, NicModel
+from vde.lab.schema import Architecture, Name, NicModel
 
 Milestone = Literal["started", "ready"]
 
@@ -42,7 +42,7 @@ class Attachment(Runs):
 class Node(Runs):
     """What all nodes have."""
 
-    name: str
+    name: Name
     labels: dict[str, str] = {}
     depends_on: dict[str, Milestone] = {}
 
@@ -136,10 +136,26 @@ AnyCheck = Annotated[PingCheck | ConsoleCheck, Field(discriminator="kind")]
 class Lab(Runs):
     """The whole of it, by name, in the file's order; what the file implies comes after what it says."""
 
-    name: str
+    name: Name
     seed: str
     nodes: dict[str, AnyNode]
     checks: dict[str, AnyCheck] = {}
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        for key, node in self.nodes.items():
+            if key != node.name:
+                raise ValueError(f"node {node.name!r} is called {key!r}")
+            for attachment in attachments(node):
+                segment = self.nodes.get(attachment.segment)
+                if not isinstance(segment, Segment) or (attachment.port or 1) not in range(1, segment.numports + 1):
+                    raise ValueError(f"node {key!r} is plugged into {attachment.segment!r}, port {attachment.port}")
+            if not node.depends_on.keys() <= self.nodes.keys():
+                raise ValueError(f"node {key!r} depends on a node that is not there")
+        for check in self.checks.values():
+            if not isinstance(self.nodes.get(check.node), Guest):
+                raise ValueError(f"check {check.name!r} is about {check.node!r}, which is no guest")
+        return self
 
     def segments(self) -> Mapping[str, Segment]:
         """Switches and hubs."""

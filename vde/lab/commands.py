@@ -1,0 +1,97 @@
+"""The command lines of switches and guests. Pure: paths and files are arguments, nothing is looked at.
+
+QEMU's options are chosen so that nothing of the host gets in by default (`-nodefaults`, `-no-user-config`), that a
+guest which restarts ends instead (`-no-reboot`), and that option ROMs are not needed (`romfile=`: another package).
+The CPU is always emulated: KVM is not everywhere, and a nested one can hang a guest that emulation runs.
+`-display none` rather than `-nographic`, which makes the firmware write to the serial line as well.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
+
+from vde.image.cmdline import guest_parameters
+from vde.lab.resolved import Guest, Nic, Segment
+from vde.lab.schema import NicModel
+
+MACHINES = {"i386": "pc", "mipsel": "malta"}
+DEVICES: dict[NicModel, str] = {
+    "pcnet": "pcnet",
+    "virtio": "virtio-net-pci",
+    "e1000": "e1000",
+    "rtl8139": "rtl8139",
+    "ne2k": "ne2k_pci",
+}
+
+
+@dataclass(frozen=True)
+class GuestFiles:
+    """What a guest boots from."""
+
+    kernel: Path
+    initrd: Path
+    cmdline: str
+
+
+def switch_command(program: str, segment: Segment, directory: Path, management: Path) -> list[str]:
+    """A switch or hub in the foreground, without anybody's rc file."""
+    command = [program, "-s", str(directory), "-M", str(management), "--nostdin", "-n", str(segment.numports)]
+    command += ["-f", "/nonexistent"]
+    if segment.kind == "hub":
+        command.append("-x")
+    if segment.fstp:
+        command.append("-F")
+    for interface in segment.taps:
+        command += ["-t", interface]
+    return command
+
+
+def qemu_command(
+    program: str, guest: Guest, files: GuestFiles, directories: dict[str, Path], console: int
+) -> list[str]:
+    """A guest.
+
+    Args:
+        program: QEMU for the guest's architecture.
+        guest: which.
+        files: what it boots from.
+        directories: of the segments that it is plugged into.
+        console: the number of an inherited, connected stream socket that is its serial line.
+    """
+    command = [program, "-name", guest.name, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    command += ["-machine", guest.machine or MACHINES[guest.architecture]]
+    command += ["-accel", "tcg"]
+    if guest.cpu:
+        command += ["-cpu", guest.cpu]
+    command += ["-m", f"{guest.memory_octets >> 20}M"]
+    command += ["-kernel", str(files.kernel), "-initrd", str(files.initrd)]
+    command += ["-append", " ".join(filter(None, [files.cmdline, parameters(guest), guest.cmdline]))]
+    command += ["-chardev", f"socket,id=serial0,fd={console}", "-serial", "chardev:serial0"]
+    for index, nic in enumerate(guest.nics):
+        command += _nic(index, nic, directories)
+    return command
+
+
+def _nic(index: int, nic: Nic, directories: dict[str, Path]) -> Sequence[str]:
+    device = f"{DEVICES[nic.model]},mac={nic.mac},romfile="
+    if nic.attachment is None:
+        return "-device", device
+    directory = str(directories[nic.attachment.segment]).replace(",", ",,")  # QEMU's way to write a comma
+    port = f",port={nic.attachment.port}" if nic.attachment.port is not None else ""
+    return "-netdev", f"vde,id=net{index},sock={directory}{port}", "-device", f"{device},netdev=net{index}"
+
+
+def parameters(guest: Guest) -> str:
+    """What tells the guest its name and addresses."""
+    addresses: dict[int, list[IPv4Interface | IPv6Interface]] = {}
+    for index, nic in enumerate(guest.nics):
+        addresses[index] = [address for address in (nic.ipv4, nic.ipv6) if address is not None]
+    gateways = [guest.gateway] if guest.gateway is not None else []
+    return guest_parameters(host_name(guest.name), addresses, gateways)
+
+
+def host_name(node: str) -> str:
+    """A node's name as a host name, which has only letters, digits and inner hyphens (RFC 1123 §2.1)."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", node).strip("-")

@@ -1,0 +1,255 @@
+"""A running lab: its nodes, how it becomes another one, and what it tells about itself. Lives in the supervisor.
+
+Every node has a task that waits for what it needs (its segments ready, its dependencies as far as asked), starts it,
+and waits until it is ready. So there is no list of phases: what does not depend on each other starts at the same time.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from typing import Any
+
+import trio
+
+from vde import clock
+from vde.lab import run_record, tap
+from vde.lab.commands import GuestFiles, qemu_command, switch_command
+from vde.lab.errors import LabFailed
+from vde.lab.messages import Event, ImageFiles, Up
+from vde.lab.node import Launch, LiveNode, LiveTap, State
+from vde.lab.places import Home
+from vde.lab.plan import Running, Step, fingerprint, make_plan
+from vde.lab.ports import allot
+from vde.lab.programs import find_program, program_of, require_programs
+from vde.lab.resolved import AnyNode, Cable, Guest, Lab, Segment, Tap, attachments
+from vde.lab.transcript import Transcript
+
+
+class LiveLab:
+    """What runs.
+
+    Args:
+        home: its directories.
+        nursery: where its nodes live.
+        tell: gets an event for everything that happens.
+        wrote: gets what nodes write, by name.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        nursery: trio.Nursery,
+        tell: Callable[[Event], None],
+        wrote: Callable[[str, bytes], None],
+    ) -> None:
+        self.home = home
+        self.lab: Lab | None = None
+        self.images: dict[str, ImageFiles] = {}
+        self.nodes: dict[str, LiveNode] = {}
+        self.changing = trio.Lock()
+        self._nursery = nursery
+        self._tell = tell
+        self._wrote = wrote
+        self._is_admin = False
+
+    def plan(self, lab: Lab, images: dict[str, ImageFiles], *, recreate: bool) -> tuple[Lab, list[Step]]:
+        """The lab with its ports, and what there is to do."""
+        wanted = allot(lab, self.lab)
+        running = {name: Running(node.fingerprint, node.is_alive) for name, node in self.nodes.items()}
+        return wanted, make_plan(running, wanted, images, recreate=recreate)
+
+    async def apply(self, up: Up) -> None:
+        """Become what is asked for; all nodes are ready when this returns.
+
+        Raises:
+            LabFailed: not all became ready, and why; those that did go on. Or nothing was done, because a program or
+                a privilege is missing.
+
+        Cancellation:
+            Nodes that were not started yet stay so, the others run on.
+        """
+        wanted, steps = self.plan(up.lab, up.images, recreate=up.recreate)
+        require_programs(wanted.nodes.values())
+        taps = [node for node in wanted.nodes.values() if isinstance(node, Tap)]
+        if taps:
+            host = tap.survey([node.interface for node in taps])
+            self._is_admin = host.is_admin
+            tap.require(taps, host)
+        self._tell(Event(kind="plan", steps=[vars(step) for step in steps]))
+        await self.stop(step.node for step in steps if step.action in ("stop", "restart"))
+        for step in steps:
+            if step.action == "stop":
+                del self.nodes[step.node]
+        self.lab, self.images = wanted, up.images
+        run_record.write(self.home, wanted, up.images, version("vde-fabric"))
+        coming = {
+            step.node: self._make(wanted.nodes[step.node]) for step in steps if step.action in ("start", "restart")
+        }
+        self.nodes = {name: coming.get(name) or self.nodes[name] for name in wanted.nodes}
+        await self._bring_up(coming, up.timeout_ns)
+
+    async def _bring_up(self, coming: dict[str, LiveNode], timeout_ns: int) -> None:
+        with trio.move_on_after(timeout_ns / 1e9) as patience:
+            try:
+                async with trio.open_nursery() as nursery:
+                    for node in coming.values():
+                        nursery.start_soon(self._start, node)
+            finally:
+                for node in coming.values():
+                    if node.state is State.WAITING:
+                        node.change(State.DEAD, "it was not started")
+        problems = []
+        for node in coming.values():
+            if node.state is State.STARTING and patience.cancelled_caught:
+                problems.append(self._problem(node, f"it is not ready after {timeout_ns / 1e9:g} s"))
+            elif node.state is not State.READY:
+                problems.append(self._problem(node, node.text))
+        if problems:
+            raise LabFailed("\n".join(problems))
+
+    @staticmethod
+    def _problem(node: LiveNode, text: str) -> str:
+        return "\n".join([f"node '{node.name}': {text}", *(f"    {line}" for line in node.last_lines())])
+
+    def _make(self, node: AnyNode) -> LiveNode:
+        def wrote(octets: bytes) -> None:
+            self._wrote(node.name, octets)
+
+        kind = LiveTap if isinstance(node, Tap) else LiveNode
+        return kind(
+            node,
+            fingerprint(node, self.images),
+            Transcript(self.home.log(node.name), listener=wrote),
+            Transcript(self.home.console(node.name), listener=wrote),
+            lambda live: self._tell(Event(kind="node", node=live.name, state=live.state, text=live.text)),
+        )
+
+    async def _start(self, live: LiveNode) -> None:
+        """Start it when what it needs is there; until it is ready, or has ended."""
+        needed = {attachment.segment: "ready" for attachment in attachments(live.node)}
+        needed |= {name: needed.get(name, milestone) for name, milestone in live.node.depends_on.items()}
+        for name, milestone in needed.items():
+            other = self.nodes[name]
+            await (other.settled if milestone == "ready" else other.started).wait()
+            if not other.is_alive:
+                live.change(State.DEAD, f"it was not started, because '{name}' is {other.state}")
+            if live.state is not State.WAITING:
+                return
+        if isinstance(live, LiveTap):
+            assert isinstance(live.node, Tap)
+            segment = self.nodes[live.node.segment]
+
+            async def stay() -> None:
+                await live.live(segment, is_admin=self._is_admin)
+
+            self._nursery.start_soon(stay)
+        else:
+            self._nursery.start_soon(live.run, self._launch(live.node))
+        await live.settled.wait()
+
+    def _launch(self, node: AnyNode) -> Launch:
+        match node:
+            case Segment():
+                program = self._program(node)
+                command = switch_command(program, node, self.home.segment(node.name), self.home.management(node.name))
+                return Launch(lambda console: command, self.home.readiness(node.name), has_console=False)
+            case Guest():
+                program, guest = self._program(node), node
+                image = self.images[node.image]
+                files = GuestFiles(image.kernel, image.initrd, image.cmdline)
+                directories = {end.segment: self.home.segment(end.segment) for end in attachments(node)}
+                return Launch(
+                    lambda console: qemu_command(program, guest, files, directories, console),
+                    None,
+                    has_console=True,
+                )
+            case Cable():
+                ends = [f"{self.home.segment(end.segment)}[{end.port}]" for end in node.ends]
+                command = [sys.executable, "-m", "vde.cli.main", "cable", *ends]
+                return Launch(lambda console: command, self.home.readiness(node.name), has_console=False)
+            case Tap():
+                raise AssertionError("a tap is no process")
+
+    def _program(self, node: AnyNode) -> str:
+        found = program_of(node)
+        path = find_program(found[0]) if found else None
+        if path is None:
+            raise LabFailed(f"node '{node.name}': its program has gone")
+        return path
+
+    async def stop(self, names: Iterable[str]) -> None:
+        """End nodes: first what is plugged in, then what it is plugged into."""
+        going = [self.nodes[name] for name in names if name in self.nodes]
+        for is_segment in (False, True):
+            async with trio.open_nursery() as nursery:
+                for live in going:
+                    if isinstance(live.node, Segment) is is_segment:
+                        nursery.start_soon(live.stop)
+
+    def guest(self, name: str) -> LiveNode:
+        """A guest whose console can be used.
+
+        Raises:
+            LabFailed: there is no such node, or it has no console.
+        """
+        live = self.nodes.get(name)
+        if live is None:
+            raise LabFailed(f"there is no node '{name}' in lab '{self.home.name}' (it has {', '.join(self.nodes)})")
+        if not isinstance(live.node, Guest):
+            raise LabFailed(f"node '{name}' is a {live.node.kind}, which has no console")
+        return live
+
+    def status(self) -> dict[str, Any]:
+        """What `vde ps --json` shows."""
+        now_ns = clock.monotonic_ns()
+        return {
+            "lab": self.home.name,
+            "file": os.fspath(self.home.file),
+            "state_directory": os.fspath(self.home.state),
+            "runtime_directory": os.fspath(self.home.runtime),
+            "running": True,
+            "supervisor_pid": os.getpid(),
+            "seed": self.lab.seed if self.lab else None,
+            "nodes": [self._node_status(live, now_ns) for live in self.nodes.values()],
+        }
+
+    def _node_status(self, live: LiveNode, now_ns: int) -> dict[str, Any]:
+        node = live.node
+        facts: dict[str, Any] = {
+            "name": node.name,
+            "kind": node.kind,
+            "state": str(live.state),
+            "text": live.text,
+            "pid": live.pid or None,
+            "uptime_s": round((now_ns - live.started_ns) / 1e9, 3) if live.is_alive and live.started_ns else None,
+            "last_lines": live.last_lines() if live.state is State.DEAD else [],
+            "labels": node.labels,
+        }
+        match node:
+            case Segment():
+                facts |= {
+                    "implied": node.implied,
+                    "numports": node.numports,
+                    "directory": os.fspath(self.home.segment(node.name)),
+                    "management": os.fspath(self.home.management(node.name)),
+                }
+            case Guest():
+                facts |= {"image": node.image, "architecture": node.architecture}
+                facts["interfaces"] = [
+                    {
+                        "name": nic.interface,
+                        "mac": nic.mac,
+                        "model": nic.model,
+                        "segment": nic.attachment.segment if nic.attachment else None,
+                        "port": nic.attachment.port if nic.attachment else None,
+                        "addresses": [str(address) for address in (nic.ipv4, nic.ipv6) if address is not None],
+                    }
+                    for nic in node.nics
+                ]
+            case Tap():
+                addresses = [str(address) for address in (node.ipv4, node.ipv6) if address is not None]
+                facts |= {"interface": node.interface, "segment": node.segment, "addresses": addresses}
+            case Cable():
+                facts["ends"] = [{"segment": end.segment, "port": end.port} for end in node.ends]
+        return facts
