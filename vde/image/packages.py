@@ -72,7 +72,7 @@ def fetch_packages(
             path.unlink()
     paths = []
     for record in (kernel, busybox):
-        text = f"downloading {record.package} {record.version} ({record.octets / 1e6:.1f} MB)"
+        text = f"downloading {record.package} ({record.octets / 1e6:.1f} MB)"
         paths.append(apt.fetch(record, work, _reporter(recipe, progress, text)))
     return Fetched(paths[0], paths[1], (kernel, busybox))
 
