@@ -108,6 +108,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         start = 0
         if wanted and self.headers.get("If-Range") == date:
             start = int(wanted.removeprefix("bytes=").rstrip("-"))
+        self.server.resumed_at.append(start)
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
@@ -131,6 +132,7 @@ class ArchiveServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
     Attributes:
         requests: path and `Range` of each request.
+        resumed_at: the offset from which each answer began; 0 where the server would not go on.
         stop_after_octets: packages are sent up to there, and then nothing more comes until the server closes.
         stopped: set when that has happened.
     """
@@ -141,6 +143,7 @@ class ArchiveServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.root = root
         self.requests: list[tuple[str, str]] = []
+        self.resumed_at: list[int] = []
         self.stop_after_octets: int | None = None
         self.stopped = threading.Event()
         self.go_on = threading.Event()

@@ -254,10 +254,10 @@ def test_a_pull_that_was_killed_is_taken_up_where_it_was(
         process.wait()
     server.stop_after_octets = None
     server.requests.clear()
+    server.resumed_at.clear()
     assert store.pull("debian-i386").kernel.read_bytes() == b"a kernel"
-    ranges = [wanted for path, wanted in server.requests if "linux-image-6." in path]
-    assert len(ranges) == 1
-    assert int(ranges[0].removeprefix("bytes=").rstrip("-")) >= 100_000
+    assert len([path for path, _ in server.requests if "linux-image-6." in path]) == 1
+    assert max(server.resumed_at) >= 100_000, "the server sent the whole file again"
 
 
 def test_a_partial_file_that_is_wrong_is_fetched_anew(
