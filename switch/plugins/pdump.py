@@ -73,8 +73,10 @@ class Pdump:
     # -- commands -----------------------------------------------------------------------------------------------------
 
     def _set_active(self, call: Call) -> None:
-        """Refused: EEXIST it is active, or why the file cannot be opened."""
+        """Refused: EEXIST it is active, ENOENT it is not, or why the file cannot be opened."""
         if not atoi(call.argument):
+            if self._capture is None:
+                raise Refused(errno.ENOENT, "no capture is active")
             self._end(call.now_ns)
         elif self._capture is not None:
             raise Refused(errno.EEXIST, f"already dumping to {self._path}")
