@@ -168,8 +168,8 @@ class Complaints:
         self.dropped = 0
 
     def add(self, code: Code, message: str, place: Place | None, hint: str = "") -> None:
-        """One more; the same one at the same place only once."""
-        diagnostic = Diagnostic(code, message, place, hint)
+        """One more; the same one at the same place only once. What the file says cannot control the terminal."""
+        diagnostic = Diagnostic(code, visible(message), place, visible(hint))
         if diagnostic in self.diagnostics:
             return
         if len(self.diagnostics) >= MOST_SHOWN:

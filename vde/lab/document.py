@@ -150,6 +150,8 @@ def read_octets(octets: bytes, complaints: Complaints) -> Node | None:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(part for part in (error.context, error.problem) if part) or "not YAML"
         hint = "indent with spaces" if "'\\t'" in problem else ""
+        if error.problem_mark and error.context_mark and error.context_mark.line < error.problem_mark.line:
+            hint = f"it begins in line {error.context_mark.line + 1}"
         complaints.add(Code.SYNTAX, problem.replace("\n", " "), _place(mark, mark) if mark else None, hint)
     except (YAMLError, ValueError, AssertionError, AttributeError, IndexError, TypeError) as error:
         # ruamel.yaml lets some of Python's own errors through for malformed input.

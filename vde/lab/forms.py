@@ -160,8 +160,8 @@ INTERFACE = Text(INTERFACE_PATTERN, Code.NAME, "an interface such as eth0, or a 
 TAP_NAME = Text(r"^[A-Za-z][A-Za-z0-9_.-]{0,14}$", Code.NAME, "an interface name of 1 to 15 characters, such as tap0,")
 # No comma: QEMU would read further options behind it.
 QEMU_WORD = Text(r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$", Code.VALUE, "one word, without options,")
-CMDLINE = Text(r"^[ -~]{0,512}$", Code.VALUE, "at most 512 printable ASCII characters")
-CONSOLE_TEXT = Text(r"^[^\u0000]{1,1024}$", Code.VALUE, "1 to 1024 characters")
+CMDLINE = Text(r"^[ -~]{0,512}$", Code.VALUE, "text of at most 512 printable ASCII characters")
+CONSOLE_TEXT = Text(r"^[^\u0000]{1,1024}$", Code.VALUE, "text of 1 to 1024 characters")
 GLOB = Text(r"^[A-Za-z0-9_.*?-]{1,64}$", Code.NAME, "a node's name, in which * and ? may stand for others,")
 # One end of a link, and a whole link, as text.
 END_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,29}(:[A-Za-z0-9][A-Za-z0-9_./-]{0,14})?"

@@ -34,7 +34,10 @@ def topology_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "description": "nodes and links may stand here, as in containerlab's files.",
     }
-    file["oneOf"] = [{"required": ["nodes"]}, {"required": ["topology"]}]
+    file["anyOf"] = [
+        {"required": ["nodes"]},
+        {"required": ["topology"], "properties": {"topology": {"required": ["nodes"]}}},
+    ]
     del file["required"]
     return {"$schema": DIALECT, **file, "title": schema["title"], "$defs": definitions}
 

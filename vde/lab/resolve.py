@@ -158,7 +158,7 @@ class _Resolver:
         image, architecture = self.image(options)
         memory = options.get("memory", USUAL_MEMORY_OCTETS)
         if not LEAST_MEMORY_OCTETS <= memory <= MOST_MEMORY_OCTETS:
-            limits = f"{show_memory(LEAST_MEMORY_OCTETS)} to {show_memory(MOST_MEMORY_OCTETS)}"
+            limits = f"an amount from {show_memory(LEAST_MEMORY_OCTETS)} to {show_memory(MOST_MEMORY_OCTETS)}"
             self.complain(
                 Code.VALUE,
                 options,

@@ -55,7 +55,7 @@ def _parse(value: object, units: dict[str, int], pattern: str, expected: str, us
     ):
         hint = f"write {value}{usual} if that is what is meant"
     elif isinstance(value, str) and (known := _other_case(value, units)):
-        hint = f"units are case-sensitive: write {known}"
+        hint = f"write {known}"
     raise wrong(Code.UNIT, f"{expected} was expected", hint)
 
 
