@@ -10,11 +10,13 @@
      │ logout\n ────────────────────────►
      │ ◄────────────────────── 9999 END OF SESSION           and the end of the connection
 
-Theory of operation. Input is cut into lines. A segment without a newline that comes while no line is begun, and that
-begins with a whole command's path, is a line as well: the original takes every read() for one command. Everything else
-waits for its newline. Lines are carried out one at a time, and no more of them once `REPLY_OCTETS` wait to be sent
-(`unfinished`): a peer that sends commands faster than it reads the answers stops itself. `load` puts a script's lines
-before the peer's. What is to be sent collects in one outbox, answers and events in the order in which they happened.
+Theory of operation. Input is cut into lines. The original takes every read() for one command, and vdeterm relies on it:
+it sends lines without newlines. So a fragment that comes while no line is begun is a line if nothing follows it for
+`FRAGMENT_NS` (`next_deadline`, `handle_timer`). The rest of a segment after a newline waits for its own newline.
+
+Lines are carried out one at a time, and no more of them once `REPLY_OCTETS` wait to be sent (`unfinished`): a peer that
+sends commands faster than it reads the answers stops itself. `load` puts a script's lines before the peer's. What is to
+be sent collects in one outbox, answers and events in the order in which they happened.
 
 Limits (all chosen): `LINE_OCTETS` a line, longer ones are skipped and answered with E2BIG; `EVENT_OCTETS` of events
 that the peer has not read, more are lost, and counted in a line `3000 debug/lost N`; `SCRIPT_DEPTH` scripts inside
@@ -43,6 +45,7 @@ DATA_BEGINS, DATA_ENDS = "0000 DATA END WITH '.'", "."
 END_OF_SESSION = b"9999 END OF SESSION"
 SUCCESS = "1000 Success"
 
+FRAGMENT_NS = 50_000_000  # chosen: nobody notices it, and the parts of a line that is written in parts come sooner
 LINE_OCTETS = 4096
 REPLY_OCTETS = 64 << 10
 EVENT_OCTETS = 256 << 10
@@ -89,6 +92,8 @@ class Session:
         self.on_event = _nothing
         """Called when an event has been put into an empty outbox from outside `receive`."""
         self._input = bytearray()
+        self._deadline_ns: int | None = None
+        """When the fragment in `_input` becomes a line; None: not before its newline."""
         self._skipping = False
         self._lines: deque[bytes | None] = deque()
         self._scripts: list[_Script] = []
@@ -107,8 +112,21 @@ class Session:
 
     def receive(self, data: bytes, now_ns: int) -> bytes:
         """What came from the peer; carries commands out, and returns all that is to be sent now."""
-        if not self.closed:
+        if not self.closed and data:
+            alone = self._deadline_ns is not None or not (self._input or self._skipping)
             self._cut(data)
+            fragment = alone and b"\n" not in data and bool(self._input)
+            self._deadline_ns = now_ns + FRAGMENT_NS if fragment else None
+        return self.go_on(now_ns)
+
+    def next_deadline(self) -> int | None:
+        """When `handle_timer` wants to be called, in nanoseconds."""
+        return self._deadline_ns
+
+    def handle_timer(self, now_ns: int) -> bytes:
+        """The deadline has come, if it has: a fragment is a line. Returns all that is to be sent now."""
+        if self._deadline_ns is not None and self._deadline_ns <= now_ns:
+            return self.end_of_input(now_ns)
         return self.go_on(now_ns)
 
     def end_of_input(self, now_ns: int) -> bytes:
@@ -116,6 +134,7 @@ class Session:
         if self._input and not self._skipping:
             self._lines.append(bytes(self._input))
         self._input.clear()
+        self._deadline_ns = None
         return self.go_on(now_ns)
 
     def go_on(self, now_ns: int) -> bytes:
@@ -193,12 +212,6 @@ class Session:
     # -- input --------------------------------------------------------------------------------------------------------
 
     def _cut(self, data: bytes) -> None:
-        if not self._input and not self._skipping and data and b"\n" not in data and len(data) <= LINE_OCTETS:
-            if self.console.registry.find(_text(data)) is not None:
-                self._lines.append(data)
-            else:
-                self._input += data
-            return
         for piece in _pieces(data):
             ended = piece.endswith(b"\n")
             if not self._skipping:

@@ -16,9 +16,15 @@ from switch.console.console import SESSIONS_MAX
 from switch.console.server import serve_connection, serve_stdin
 from switch.console.session import PROMPT
 from tests.switch.console.rig import Rig
+from vde.clock import monotonic_ns
 
 PATIENCE_S = 10.0
 SUCCESS = b"1000 Success\n" + PROMPT
+
+
+@pytest.fixture(autouse=True)
+def _real_time(rig: Rig) -> None:
+    rig.console.now_ns = monotonic_ns
 
 
 @asynccontextmanager
@@ -71,6 +77,13 @@ async def test_shutdown_says_goodbye_before_the_switch_ends(rig: Rig) -> None:
         await terminal.send_all(b"shutdown\n")
         assert await read_exactly(terminal, 19) == b"9999 END OF SESSION"
         await wait_until(lambda: rig.shutdowns == 1)
+
+
+async def test_a_fragment_is_a_line_as_vdeterm_needs_it(rig: Rig) -> None:
+    async with connection(rig) as terminal:
+        for fragment, answer in ((b"vlan/create 5", SUCCESS), (b"bogus", b"1038 Function not implemented\n" + PROMPT)):
+            await terminal.send_all(fragment)
+            assert await read_exactly(terminal, len(answer)) == answer
 
 
 async def test_the_end_of_a_half_closed_connection_is_a_line(rig: Rig) -> None:
@@ -164,8 +177,9 @@ async def test_answers_come_out_of_a_pipe_at_once_and_without_prompts(rig: Rig, 
             assert await read_until(read, b"\n") == b"1000 Success\n"
             rig.plug(7)
             assert await read_until(read, b"\n") == b"3021 port/+ 07\n"
-            os.write(write, b"vlan/create 5")
-            assert await read_until(read, b"\n") == b"1000 Success\n"
+            for number in (5, 6):
+                os.write(write, b"vlan/create %d" % number)
+                assert await read_until(read, b"\n") == b"1000 Success\n"
             os.close(write)
     assert ends == ["eof"]
     assert (os.get_blocking(source), os.get_blocking(sink)) == (True, True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from switch.console.commands import add_all
 from switch.console.registry import Registry
-from switch.console.session import EVENT_OCTETS, LINE_OCTETS, PROMPT, REPLY_OCTETS, Kind, Session
+from switch.console.session import EVENT_OCTETS, FRAGMENT_NS, LINE_OCTETS, PROMPT, REPLY_OCTETS, Kind, Session
 from tests.switch.console.rig import Rig, open_rig
 
 SUCCESS = b"1000 Success\n" + PROMPT
@@ -55,12 +55,37 @@ def test_several_lines_in_one_segment_are_several_commands(rig: Rig) -> None:
     assert sorted(rig.switch.vlans) == [0, 8, 9, 10]
 
 
-def test_a_command_alone_in_a_segment_needs_no_newline(rig: Rig) -> None:
-    assert rig.say(b"vlan/create 8") == SUCCESS
-    assert rig.say(b"vlan") == b""
-    assert rig.say(b"/create 9") == b""
+def test_a_fragment_that_nothing_follows_is_a_line(rig: Rig) -> None:
+    """vdeterm sends its lines without newlines."""
+    for fragment, answer in ((b"vlan/create 8", SUCCESS), (b"bogus", UNKNOWN), (b"x" * LINE_OCTETS, UNKNOWN)):
+        assert rig.say(fragment) == b""
+        assert rig.session.next_deadline() == rig.now_ns + FRAGMENT_NS
+        rig.now_ns += FRAGMENT_NS - 1
+        assert rig.session.handle_timer(rig.now_ns) == b""
+        rig.now_ns += 1
+        assert rig.session.handle_timer(rig.now_ns) == answer
+        assert rig.session.next_deadline() is None
+        assert rig.session.handle_timer(rig.now_ns + FRAGMENT_NS) == b""
+
+
+def test_a_fragment_that_is_continued_in_time_is_one_line(rig: Rig) -> None:
+    for fragment in (b"vlan", b"/create ", b"9"):
+        assert rig.say(fragment) == b""
+        assert rig.session.next_deadline() == rig.now_ns + FRAGMENT_NS
+        rig.now_ns += FRAGMENT_NS - 1
     assert rig.say(b"\n") == SUCCESS
-    assert sorted(rig.switch.vlans) == [0, 8, 9]
+    assert rig.session.next_deadline() is None
+    assert sorted(rig.switch.vlans) == [0, 9]
+
+
+def test_what_follows_a_newline_waits_for_its_own(rig: Rig) -> None:
+    assert rig.say(b"vlan/create 8\nvlan/create 1") == SUCCESS
+    assert rig.session.next_deadline() is None
+    rig.wait(10)
+    assert rig.say(b"2") == b""
+    assert rig.session.next_deadline() is None
+    assert rig.say(b"\n") == SUCCESS
+    assert sorted(rig.switch.vlans) == [0, 8, 12]
 
 
 def test_the_last_line_before_the_end_needs_no_newline(rig: Rig) -> None:
@@ -200,11 +225,16 @@ SCRIPTS = st.lists(st.one_of(LINES, st.binary(max_size=40)), max_size=12).map(
 )
 
 
-@given(SCRIPTS)
-def test_one_octet_at_a_time_is_the_same_as_all_at_once(script: bytes) -> None:
+@given(SCRIPTS, st.lists(st.integers(1, 20)))
+def test_cut_in_any_way_it_is_the_same(script: bytes, sizes: list[int]) -> None:
+    """Also one octet at a time, which the rest of the script after `sizes` is."""
     with open_rig() as whole, open_rig() as piecemeal:
         expected = whole.say(script)
-        assert b"".join(piecemeal.say(script[i : i + 1]) for i in range(len(script))) == expected
+        answer, offset = b"", 0
+        for size in sizes + [1] * len(script):
+            answer += piecemeal.say(script[offset : offset + size])
+            offset += size
+        assert answer == expected
         assert list(piecemeal.switch.vlans.items()) == list(whole.switch.vlans.items())
 
 
