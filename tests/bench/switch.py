@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -75,16 +75,14 @@ def _measure_undisturbed(
     return min(tries, key=lambda one: one[0])
 
 
-def compare(program: Path, wanted: Sequence[Cell], options: argparse.Namespace) -> list[Comparison]:
-    """All cells, `--runs` times."""
-    results = [Comparison(cell) for cell in wanted]
+def compare(program: Path, results: Sequence[Comparison], options: argparse.Namespace) -> None:
+    """All cells, `--runs` times, into `results`."""
     for number in range(1, options.runs + 1):
         for result in results:
             foreign_pct, pair = _measure_undisturbed(program, result.cell, options)
             result.foreign_load_pct.append(foreign_pct)
             result.runs.append(pair)
             _say(f"run {number}/{options.runs}  {_progress(result, pair)}")
-    return results
 
 
 def _progress(result: Comparison, pair: tuple[Measurement, Measurement]) -> str:
@@ -102,25 +100,22 @@ def _progress(result: Comparison, pair: tuple[Measurement, Measurement]) -> str:
     return f"{head}{values}, others {result.foreign_load_pct[-1]:.0f} %{f', {wrong} WRONG FRAMES' if wrong else ''}"
 
 
-def bound(program: Path, options: argparse.Namespace) -> list[float]:
-    """Frames a second from client to client without a switch (`ptp://`), one a run, at the first size."""
-    rates = []
+def bound(program: Path, rates: list[float], options: argparse.Namespace) -> None:
+    """Frames a second from client to client without a switch (`ptp://`), one a run."""
     for _ in range(options.runs):
         with TemporaryDirectory(prefix="bench-bound-") as where:
             load = replace(BOUND, seconds=options.seconds / options.slices, window_frames=options.window)
             rates.append(run(program, f"ptp://{where}/ptp", load).frames_per_s)
-    return rates
 
 
-def measure_crowds(program: Path, options: argparse.Namespace) -> list[CrowdResult]:
-    """The `ports` scenario: every point with every variant, `--runs` times."""
+def measure_crowds(program: Path, results: Sequence[CrowdResult], options: argparse.Namespace) -> None:
+    """The `ports` scenario: every point with every variant, `--runs` times, into `results`."""
     theirs = [*options.against, "-n", str(PORTS)]
     variants = {
         "vde_switch": theirs,
         f"vde_switch, hash {HASH_SIZE}": [*theirs, "--hashsize", str(HASH_SIZE)],
         "ours": [*options.ours, "-n", str(PORTS)],
     }
-    results = [CrowdResult(crowd) for crowd in crowds(options.seconds)]
     for number in range(1, options.runs + 1):
         for result in results:
             machine.wait_quiet(options.quiet_pct, options.patience)
@@ -133,7 +128,6 @@ def measure_crowds(program: Path, options: argparse.Namespace) -> list[CrowdResu
                 cost = f"{measured.switch_cpu_ns_per_frame:,.0f} ns/frame, {measured.frames_per_s / 1e6:.3f} M/s"
                 where = f"{result.crowd.title}, {result.crowd.ports} ports, {result.crowd.addresses} addresses"
                 _say(f"run {number}/{options.runs}  {where}, {name}: {cost}, {grown / 1024:+.1f} MiB")
-    return results
 
 
 def _version(command: Sequence[str]) -> str:
@@ -177,68 +171,78 @@ def _wanted(options: argparse.Namespace) -> list[Cell]:
     return [c for c in made if not (everything and c.scenario in ONCE and c.load.size_octets != options.sizes[0])]
 
 
-def _report(
-    options: argparse.Namespace, awake: bool, results: list[Comparison], crowd_results: list[CrowdResult]
-) -> str:
-    head = [
-        f"{strftime('%Y-%m-%d', gmtime())}, {machine.description()}; {options.runs} alternating runs of"
-        f" {options.seconds:g} s in {options.slices} slices, window {options.window}, idle processors"
-        f" {'kept awake' if awake else 'sleep'}; medians, ratios within a run: median (least–largest).",
-        f"Theirs (t): {_version(options.against)}. Ours (o): `{shlex.join(['vdeswitch', *options.ours[1:]])}`."
-        if Path(options.ours[0]).name == "vdeswitch"
-        else f"Theirs (t): {shlex.join(options.against)}. Ours (o): {shlex.join(options.ours)}.",
-    ]
-    parts = [" ".join(head)]
-    loads = [load for result in results for load in result.foreign_load_pct]
-    if loads:
-        parts.append(f"Others used {median(loads):.0f} % of the machine during the runs (at most {max(loads):.0f} %).")
-    parts += [table.throughput(results), table.round_trips(results), table.crowds(crowd_results)]
-    return "\n\n".join(part for part in parts if part)
+@dataclass(slots=True)
+class Findings:
+    """All that was measured; also after a failure or Ctrl-C, as far as it came."""
+
+    cells: list[Comparison]
+    crowds: list[CrowdResult]
+    bound_frames_per_s: list[float] = field(default_factory=list)
+    awake: bool = False
+
+    def report(self, options: argparse.Namespace) -> str:
+        """The tables, and what one must know to read them."""
+        ours = [Path(options.ours[0]).name, *options.ours[1:]]
+        done = [result for result in self.cells if result.runs]
+        today, idle = strftime("%Y-%m-%d", gmtime()), "kept awake" if self.awake else "sleep"
+        parts = [
+            f"{today}, {machine.description()}; {options.runs} runs of {options.seconds:g} s in {options.slices} slices,"
+            f" window {options.window}, idle processors {idle}."
+            f" Theirs (t): {_version(options.against)}. Ours (o): `{shlex.join(ours)}`."
+        ]
+        if loads := [load for result in done for load in result.foreign_load_pct]:
+            parts.append(
+                f"Others used {median(loads):.0f} % of the machine during the runs (at most {max(loads):.0f} %)."
+            )
+        parts += [table.throughput(done), table.round_trips(done)]
+        if rates := self.bound_frames_per_s:
+            parts.append(f"Without a switch (`ptp://`), one pair, 64 octets: {median(rates) / 1e6:.3f} M/s.")
+        parts.append(table.crowds([result for result in self.crowds if result.runs]))
+        return "\n\n".join(part for part in parts if part)
+
+    def raw(self, options: argparse.Namespace) -> str:
+        """Everything, as JSON."""
+        about = {"machine": machine.description(), "against": options.against, "ours": options.ours}
+        return json.dumps(about | asdict(self), indent=1) + "\n"
 
 
 def _raise_exit(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
+def _measure_all(findings: Findings, options: argparse.Namespace) -> None:
+    with machine.awake(options.awake) as findings.awake, TemporaryDirectory(prefix="bench-loadgen-") as where:
+        program = build(Path(where))
+        compare(program, findings.cells, options)
+        if findings.cells:
+            bound(program, findings.bound_frames_per_s, options)
+        measure_crowds(program, findings.crowds, options)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
     signal.signal(signal.SIGTERM, _raise_exit)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    status = 0
     try:
         options = _options(arguments)
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        with machine.awake(options.awake) as awake, TemporaryDirectory(prefix="bench-loadgen-") as where:
-            program = build(Path(where))
-            results = compare(program, _wanted(options), options)
-            rates = bound(program, options) if results else []
-            crowd_results = measure_crowds(program, options) if "ports" in options.scenario else []
+        points = crowds(options.seconds) if "ports" in options.scenario else []
+        findings = Findings([Comparison(cell) for cell in _wanted(options)], [CrowdResult(point) for point in points])
+        _measure_all(findings, options)
     except ConfigError as error:
         _say(f"bench-switch: {error}")
         return 2
     except LoadFailed as error:
         _say(f"bench-switch: {error}")
-        return 1
+        status = 1
     except KeyboardInterrupt:
-        _say("bench-switch: interrupted, no result")
-        return 130
-    text = _report(options, awake, results, crowd_results)
-    if rates:
-        text += (
-            f"\n\nWithout a switch (`ptp://`), one pair of {BOUND.size_octets} octets: {median(rates) / 1e6:.3f} M/s."
-        )
-    print(text)  # noqa: T201
+        _say("bench-switch: interrupted")
+        status = 130
+    print(findings.report(options))  # noqa: T201
     if options.json:
-        everything = {
-            "machine": machine.description(),
-            "awake": awake,
-            "against": options.against,
-            "ours": options.ours,
-            "bound_frames_per_s": rates,
-            "cells": [asdict(result) for result in results],
-            "crowds": [asdict(result) for result in crowd_results],
-        }
-        options.json.write_text(json.dumps(everything, indent=1) + "\n")
-    return 0
+        options.json.write_text(findings.raw(options))
+    return status
 
 
 if __name__ == "__main__":

@@ -72,6 +72,10 @@ def _wait_ready(process: subprocess.Popen[bytes], ctl: Path, log: Path) -> None:
         sleep(0.01)  # the only sign of life is a successful connect
 
 
+def _ended(process: subprocess.Popen[bytes], log: Path) -> str:
+    return f"{process.args!r} ended before its time, status {process.returncode}:\n{_tail(log)}"
+
+
 def _tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-15:])
 
@@ -103,8 +107,13 @@ def running(command: Sequence[str]) -> Iterator[Switch]:
             process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=output, stderr=output)
         try:
             _wait_ready(process, directory / "ctl", log)
-            yield Switch(process.pid, str(directory), rss_kib(process.pid))
+            try:
+                yield Switch(process.pid, str(directory), rss_kib(process.pid))
+            except LoadFailed as failure:
+                if process.poll() is None:
+                    raise
+                raise LoadFailed(f"{_ended(process, log)}\n{failure}") from failure
             if process.poll() is not None:
-                raise LoadFailed(f"{process.args!r} ended under load, status {process.returncode}:\n{_tail(log)}")
+                raise LoadFailed(_ended(process, log))
         finally:
             _stop(process)
