@@ -11,7 +11,7 @@ from vde.errors import Refused
 
 INT_MIN, INT_MAX = -(1 << 31), (1 << 31) - 1
 _DECIMAL = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]{1,20})[0-9]*")
-_ANY_BASE = re.compile(r"[ \t\n\v\f\r]*([+-]?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([1-9][0-9]*))")
+_ANY_BASE = re.compile(r"[ \t\n\v\f\r]*([+-]?)(?:0[xX]([0-9a-fA-F]*)|(0[0-7]*)|([1-9][0-9]*))")
 _DIGITS_MAX = 4096  # chosen: int() of what a line can hold, in any base, is quick
 
 
@@ -37,8 +37,10 @@ def scan_integers(text: str, count: int, syntax: str) -> tuple[tuple[int, ...], 
         if found is None:
             raise Refused(errno.EINVAL, f"{text!r}: {syntax} was expected, {count} numbers; found {len(numbers)}")
         sign, hexadecimal, octal, decimal = found.groups()
-        digits, base = (hexadecimal, 16) if hexadecimal else (octal, 8) if octal else (decimal, 10)
-        magnitude = int(digits, base)
+        if hexadecimal is not None:
+            magnitude = int(hexadecimal or "0", 16)  # glibc: a lone 0x is 0
+        else:
+            magnitude = int(octal, 8) if octal else int(decimal)
         numbers.append(_clamp(-magnitude if sign == "-" else magnitude))
         rest = rest[found.end() :]
     return tuple(numbers), rest

@@ -31,7 +31,6 @@ def print_json(call: Call) -> None:
         "priority": settings.priority,
         "vlan_transparent": settings.vlan_transparent,
         "addresses": {
-            "learned": len(switch.forwarder.entries()),
             "limit": settings.table_limit,
             "expire_s": settings.aging.expire_s,
             "gc_interval_s": settings.aging.gc_interval_s,

@@ -61,7 +61,7 @@ def test_json_tells_what_the_tables_tell(rig: Rig) -> None:
     (line,) = rig.data("json")
     document = json.loads(line)
     assert document["uptime_s"] == 5
-    assert document["addresses"]["learned"] == 1
+    assert document["addresses"]["limit"] == 1 << 20
     assert document["mac"] == "00:ff:00:00:00:01"
     assert document["mirrors"] == [{"port": 3, "sources": {"1": "OUT", "2": "OUT"}}]
     first, second, third = document["ports"]

@@ -1,5 +1,6 @@
 """The command table: that the original's commands are all there, unchanged and reachable, and ours in nobody's way."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,11 @@ def test_what_was_added_can_be_removed() -> None:
     registry.add(menu, command)
     registry.remove(menu, command)
     assert list(registry) == before
+
+
+def test_the_manual_has_every_command_category_and_plugin(rig: Rig) -> None:
+    manual = (Path(__file__).parents[3] / "docs/console.md").read_text()
+    words = set(re.findall(r"[\w/+-]+", manual))
+    paths = {entry.path for entry in all_entries(rig) if isinstance(entry, Command)}
+    assert paths - words == set()
+    assert {path for path in rig.switch.events.categories if not path.startswith("pdump/")} - words == set()
