@@ -39,8 +39,10 @@ def scan_integers(text: str, count: int, syntax: str) -> tuple[tuple[int, ...], 
         sign, hexadecimal, octal, decimal = found.groups()
         if hexadecimal is not None:
             magnitude = int(hexadecimal or "0", 16)  # glibc: a lone 0x is 0
+        elif octal:
+            magnitude = int(octal, 8)
         else:
-            magnitude = int(octal, 8) if octal else int(decimal)
+            magnitude = int(decimal)
         numbers.append(_clamp(-magnitude if sign == "-" else magnitude))
         rest = rest[found.end() :]
     return tuple(numbers), rest
