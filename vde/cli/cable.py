@@ -1,4 +1,4 @@
-"""`vde cable`: the process of a cable between two switches. Started by labs, not by people: the help does not show it."""
+"""`vde cable`: the process of a cable between two switches. Started by labs; the help does not show it."""
 
 import argparse
 import re
