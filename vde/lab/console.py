@@ -25,17 +25,18 @@ class Console:
         typing: held by a check while it uses the shell.
     """
 
-    def __init__(self, stream: trio.SocketStream, transcript: Transcript) -> None:
+    def __init__(self, stream: trio.abc.Stream, transcript: Transcript) -> None:
         self.transcript = transcript
         self.typing = trio.Lock()
         self._stream = stream
         self._sending = trio.Lock()
         self._viewers: set[trio.MemorySendChannel[bytes]] = set()
+        self._has_ended = False
 
     async def run(self) -> None:
-        """Read until the guest's end is closed."""
+        """Read until the guest's end is closed; then viewers see the end as well."""
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            while octets := await self._stream.receive_some(CHUNK_OCTETS):
+            while octets := bytes(await self._stream.receive_some(CHUNK_OCTETS)):
                 self.transcript.write(octets)
                 for viewer in list(self._viewers):
                     try:
@@ -43,6 +44,13 @@ class Console:
                     except (trio.WouldBlock, trio.BrokenResourceError):
                         self._viewers.discard(viewer)
                         viewer.close()
+        self._end()
+
+    def _end(self) -> None:
+        self._has_ended = True
+        for viewer in self._viewers:
+            viewer.close()
+        self._viewers.clear()
 
     async def send(self, octets: bytes) -> None:
         """Type.
@@ -61,7 +69,10 @@ class Console:
             bounded: False for a reader of ours that always reads.
         """
         send, receive = trio.open_memory_channel[bytes](MOST_CHUNKS if bounded else math.inf)
-        self._viewers.add(send)
+        if self._has_ended:
+            send.close()
+        else:
+            self._viewers.add(send)
         try:
             yield receive
         finally:
@@ -75,14 +86,12 @@ class Console:
         return len(self._viewers) >= MOST_VIEWERS
 
     async def aclose(self) -> None:
-        """The guest is gone: viewers see the end."""
-        for viewer in self._viewers:
-            viewer.close()
-        self._viewers.clear()
+        """Close the line."""
+        self._end()
         await self._stream.aclose()
 
 
-async def serve_viewer(console: Console, stream: trio.SocketStream, typed: bytes) -> None:
+async def serve_viewer(console: Console, stream: trio.abc.Stream, typed: bytes) -> None:
     """Connect a viewer to the line until one of both goes away.
 
     Args:
@@ -101,7 +110,7 @@ async def serve_viewer(console: Console, stream: trio.SocketStream, typed: bytes
             nursery.cancel_scope.cancel()
 
 
-async def _type(console: Console, stream: trio.SocketStream, typed: bytes, scope: trio.CancelScope) -> None:
+async def _type(console: Console, stream: trio.abc.Stream, typed: bytes, scope: trio.CancelScope) -> None:
     octets = typed or await _receive(stream)
     with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
         while octets:
@@ -110,7 +119,7 @@ async def _type(console: Console, stream: trio.SocketStream, typed: bytes, scope
     scope.cancel()
 
 
-async def _receive(stream: trio.SocketStream) -> bytes:
+async def _receive(stream: trio.abc.Stream) -> bytes:
     try:
         return bytes(await stream.receive_some(CHUNK_OCTETS))
     except trio.BrokenResourceError:

@@ -107,6 +107,7 @@ class Home:
             facts = {"name": self.name, "file": os.fspath(self.file), "state": os.fspath(self.state)}
             (self.runtime / "lab.json").write_text(json.dumps(facts))
         except OSError as error:
+            shutil.rmtree(self.runtime, ignore_errors=True)
             raise NoPlace(f"{self.runtime}: {error.strerror}") from None
 
     def remove_runtime(self) -> None:

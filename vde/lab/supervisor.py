@@ -46,8 +46,8 @@ async def supervise(home: Home, on_ready: Callable[[], None]) -> None:
     """
     _lock(home)
     with ExitStack() as stack:
-        stack.callback(home.remove_runtime)
         home.make_runtime()
+        stack.callback(home.remove_runtime)
         listener = _listen(home)
         async with trio.open_nursery() as nodes:
             supervisor = Supervisor(home, nodes)
