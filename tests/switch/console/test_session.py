@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from switch.console.commands import add_all
@@ -239,7 +239,6 @@ def test_cut_in_any_way_it_is_the_same(script: bytes, sizes: list[int]) -> None:
 
 
 @given(st.lists(st.one_of(st.binary(max_size=300), SCRIPTS), max_size=8), st.booleans())
-@settings(max_examples=200)
 def test_random_octets_in_random_segments_do_nothing_but_answers(segments: list[bytes], stdin: bool) -> None:
     with open_rig(num_ports=8) as rig:
         session = Session(rig.console, Kind.STANDARD_INPUT if stdin else Kind.SOCKET)
