@@ -12,11 +12,15 @@ from pathlib import Path
 from vde.errors import ConfigError
 
 
+class PidfileError(ConfigError):
+    """The pidfile cannot be written, or names a running process."""
+
+
 class Pidfile:
     """A file with this process's number."""
 
     def __init__(self, path: Path) -> None:
-        """Write it. Raises `ConfigError`; a file that cannot be written whole is removed."""
+        """Write it. Raises `PidfileError`; a file that cannot be written whole is removed."""
         self._path = path
         self._text = f"{os.getpid()}\n"
         if _names_dead_process(path):
@@ -24,14 +28,14 @@ class Pidfile:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise ConfigError(f"Error in pidfile creation: {error.strerror}: '{path}'") from None
+            raise PidfileError(f"Error in pidfile creation: {error.strerror}: '{path}'") from None
         try:
             with os.fdopen(descriptor, "w") as file:
                 file.write(self._text)
         except OSError as error:
             with contextlib.suppress(OSError):
                 path.unlink()
-            raise ConfigError(f"Error in pidfile creation: {error.strerror}: '{path}'") from None
+            raise PidfileError(f"Error in pidfile creation: {error.strerror}: '{path}'") from None
 
     def remove(self) -> None:
         """If it still names us."""
