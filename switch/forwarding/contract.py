@@ -33,8 +33,9 @@ Rules of forwarding (reference/behaviour: vde_switch 2.3.2, IEEE 802.1Q-2018 §8
     destination port, whatever its VLAN. A port may be the source of several mirrors.
 12. An entry not refreshed for more than `expire_ns` is forgotten at a garbage collection, every `gc_interval_ns`.
 
-Fairness: a round serves every ready endpoint once, in the order of their numbers: first its queue, then at most
-`FRAMES_PER_TURN` of its frames (fewer if those of its last turn made more than `DELIVERIES_PER_TURN`).
+Turns: a round serves every ready endpoint once, in the order of their numbers: first its queue, then its frames. They
+are at most `FRAMES_PER_TURN` (fewer if those of its last turn made more than `DELIVERIES_PER_TURN`); and only one, for
+the sake of its latency, if its last turn brought no more and it was not ready in the round before.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -32,8 +32,11 @@ class NativeForwarder(_native.Forwarder):
     _running = False
     _closed = False
 
-    def __new__(cls, limits: Limits, seed: int = 0) -> Self:
-        """A forwarder without ports; `seed` is that of the learning table's hash function."""
+    def __new__(cls, limits: Limits, seed: int = 0, *, io_uring: bool = True) -> Self:
+        """A forwarder without ports.
+
+        `seed` is that of the learning table's hash function; `io_uring`: use it if it is to be had.
+        """
         return super().__new__(
             cls,
             max_frame_octets=limits.max_frame_octets,
@@ -41,6 +44,7 @@ class NativeForwarder(_native.Forwarder):
             send_buffer_octets=limits.send_buffer_octets,
             events=limits.events,
             seed=seed & (1 << 64) - 1,
+            io_uring=io_uring,
         )
 
     def set_mirror(self, destination: int, sources: Mapping[int, Direction]) -> None:

@@ -49,6 +49,10 @@ class _Endpoint:
     """Errors of reading that pass."""
     queue_frames: int
     frames_per_turn: int = FRAMES_PER_TURN
+    bursty: bool = False
+    """Did its last turn bring more than one frame?"""
+    last_round: int = -1
+    """When that was."""
     queue: deque[bytes] = field(default_factory=deque)
     failed: bool = False
 
@@ -61,6 +65,7 @@ class PythonForwarder(ReferencePlane):
         self._endpoints: dict[int, _Endpoint] = {}
         self._by_fd: dict[int, _Endpoint] = {}
         self._now_ns = 0
+        self._rounds = 0
         self._running = self._closed = False
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -187,6 +192,7 @@ class PythonForwarder(ReferencePlane):
         if ready.pop(self._wake, 0):
             os.eventfd_read(self._wake)
         turns = sorted(((self._by_fd[fd], mask) for fd, mask in ready.items()), key=lambda turn: turn[0].number)
+        self._rounds += bool(turns)
         for end, mask in turns:
             if mask & select.EPOLLOUT:
                 self._send_queued(end)
@@ -196,7 +202,8 @@ class PythonForwarder(ReferencePlane):
 
     def _receive(self, end: _Endpoint, now_ns: int, *, hung_up: bool) -> None:
         frames = deliveries = 0
-        while frames < end.frames_per_turn:
+        singly = not end.bursty and end.last_round != self._rounds - 1
+        while frames < (1 if singly else end.frames_per_turn):
             try:
                 frame = os.read(end.fd, self.limits.max_frame_octets + 1)
             except BlockingIOError:
@@ -214,6 +221,7 @@ class PythonForwarder(ReferencePlane):
             self._deliver(out)
             frames += 1
             deliveries += len(out)
+        end.bursty, end.last_round = frames > 1, self._rounds
         end.frames_per_turn = _next_turn(frames, deliveries)
 
     def _fail(self, end: _Endpoint, code: int) -> None:

@@ -85,22 +85,14 @@ impl Plane {
     pub fn clear_member(&mut self, vlan: u64, port: u64) -> Result<()> {
         let identifier = self.check_vlan(vlan)?;
         let number = self.check_port(port)?;
-        let was = self.vlans[usize::from(identifier)]
-            .as_mut()
-            .is_some_and(|members| members.clear(number));
-        if was {
-            Ok(())
-        } else {
-            Err(Error::Unknown(format!("port {port} is no member of VLAN {vlan}")))
-        }
+        let was = self.vlans[usize::from(identifier)].as_mut().is_some_and(|members| members.clear(number));
+        if was { Ok(()) } else { Err(Error::Unknown(format!("port {port} is no member of VLAN {vlan}"))) }
     }
 
     pub fn set_aging(&mut self, expire_ns: u64, gc_interval_ns: u64, min_persistence_ns: u64) -> Result<()> {
-        for (what, value_ns) in [
-            ("expire_ns", expire_ns),
-            ("gc_ns", gc_interval_ns),
-            ("min_persistence_ns", min_persistence_ns),
-        ] {
+        for (what, value_ns) in
+            [("expire_ns", expire_ns), ("gc_ns", gc_interval_ns), ("min_persistence_ns", min_persistence_ns)]
+        {
             in_range(what, value_ns, NANOSECONDS_MAX)?;
         }
         self.table.expire_ns = expire_ns;
@@ -117,9 +109,7 @@ impl Plane {
     pub fn set_port_limits(&mut self, port: u64, addresses: Option<u64>, storm: Option<u64>) -> Result<()> {
         let number = self.check_port(port)?;
         let limit = |what, value: Option<u64>| -> Result<Option<u32>> {
-            value
-                .map(|value| in_range(what, value, COUNT_MAX).map(|value| value as u32))
-                .transpose()
+            value.map(|value| in_range(what, value, COUNT_MAX).map(|value| value as u32)).transpose()
         };
         let (addresses, storm) = (limit("address limit", addresses)?, limit("storm limit", storm)?);
         let port = self.port(number);
@@ -171,10 +161,7 @@ impl Plane {
 
     pub fn statistics(&self, port: u64) -> Result<Counters> {
         let number = self.check_port(port)?;
-        Ok(self.ports[usize::from(number)]
-            .as_ref()
-            .map(|port| port.counters)
-            .unwrap_or_default())
+        Ok(self.ports[usize::from(number)].as_ref().map(|port| port.counters).unwrap_or_default())
     }
 
     pub fn reset_statistics(&mut self, port: u64) -> Result<()> {
@@ -204,9 +191,7 @@ impl Plane {
 
     /// A port that `check_port` has found.
     pub(crate) fn port(&mut self, number: u16) -> &mut Port {
-        self.ports[usize::from(number)]
-            .as_mut()
-            .expect("check_port was asked before")
+        self.ports[usize::from(number)].as_mut().expect("check_port was asked before")
     }
 
     fn check_vlan(&self, vlan: u64) -> Result<u16> {
@@ -217,11 +202,7 @@ impl Plane {
     }
 
     fn check_native(&self, vlan: u64) -> Result<u16> {
-        if vlan == u64::from(NO_VLAN) {
-            Ok(NO_VLAN)
-        } else {
-            self.check_vlan(vlan)
-        }
+        if vlan == u64::from(NO_VLAN) { Ok(NO_VLAN) } else { self.check_vlan(vlan) }
     }
 
     fn watches_table(&self) -> bool {

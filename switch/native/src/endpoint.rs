@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::limits::FRAMES_PER_TURN;
 use crate::queue::Queue;
+use crate::room::Room;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
@@ -42,21 +43,30 @@ pub struct Endpoint {
     pub wants_room: bool,
     /// Reading failed: not polled any more.
     pub failed: bool,
+    /// Did its last turn bring more than one frame?
+    pub bursty: bool,
+    /// When that was.
+    pub last_round: u64,
     /// How many frames its next turn may take.
     pub frames_per_turn: usize,
+    /// What its kernel buffer certainly holds.
+    pub room: Room,
 }
 
 /// A descriptor that was made ready for forwarding, but is still its caller's.
 pub struct Prepared {
     fd: RawFd,
     kind: Kind,
+    room: Room,
 }
 
 impl Prepared {
     /// Make `fd` non-blocking; a socket (`is_socket`) also gets its send buffer.
     pub fn new(fd: RawFd, is_socket: bool, send_buffer_octets: i32) -> io::Result<Self> {
+        let mut room = Room::NONE;
         let kind = if is_socket {
             set_option(fd, libc::SO_SNDBUF, send_buffer_octets)?;
+            room = Room::new(option(fd, libc::SO_SNDBUF)?);
             match option(fd, libc::SO_TYPE)? {
                 libc::SOCK_SEQPACKET => Kind::Seqpacket,
                 _ => Kind::Datagram,
@@ -68,7 +78,7 @@ impl Prepared {
         let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
         // SAFETY: F_SETFL takes no pointer.
         check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
-        Ok(Prepared { fd, kind })
+        Ok(Prepared { fd, kind, room })
     }
 
     /// Take the descriptor over.
@@ -86,7 +96,10 @@ impl Prepared {
             queue: Queue::new(queue_frames),
             wants_room: false,
             failed: false,
+            bursty: false,
+            last_round: u64::MAX - 1,
             frames_per_turn: FRAMES_PER_TURN,
+            room: self.room,
         }
     }
 }
@@ -178,9 +191,5 @@ fn option(fd: RawFd, option: i32) -> io::Result<i32> {
 }
 
 fn check(result: i32) -> io::Result<i32> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

@@ -19,41 +19,16 @@ pub enum Direction {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    Bpdu {
-        port: u16,
-        vlan: u16,
-        frame: Box<[u8]>,
-    },
-    Learned {
-        mac: Mac,
-        vlan: u16,
-        port: u16,
-    },
-    Forgot {
-        mac: Mac,
-        vlan: u16,
-        port: u16,
-    },
-    Packet {
-        direction: Direction,
-        port: u16,
-        vlan: Option<u16>,
-        frame: Box<[u8]>,
-        when_ns: u64,
-    },
-    EndpointFailed {
-        endpoint: u32,
-        errno: i32,
-    },
+    Bpdu { port: u16, vlan: u16, frame: Box<[u8]> },
+    Learned { mac: Mac, vlan: u16, port: u16 },
+    Forgot { mac: Mac, vlan: u16, port: u16 },
+    Packet { direction: Direction, port: u16, vlan: Option<u16>, frame: Box<[u8]>, when_ns: u64 },
+    EndpointFailed { endpoint: u32, errno: i32 },
 }
 
 impl Event {
     pub fn forgot(entry: &Entry) -> Self {
-        Event::Forgot {
-            mac: entry.key.mac(),
-            vlan: entry.key.vlan(),
-            port: entry.port,
-        }
+        Event::Forgot { mac: entry.key.mac(), vlan: entry.key.vlan(), port: entry.port }
     }
 
     fn octets(&self) -> usize {
@@ -76,12 +51,7 @@ pub struct EventQueue {
 
 impl EventQueue {
     pub fn new(most: usize) -> Self {
-        EventQueue {
-            waiting: VecDeque::new(),
-            octets: 0,
-            most,
-            lost: 0,
-        }
+        EventQueue { waiting: VecDeque::new(), octets: 0, most, lost: 0 }
     }
 
     pub fn push(&mut self, event: Event) {
@@ -122,18 +92,10 @@ mod tests {
     use super::*;
 
     fn bpdu(octets: usize) -> Event {
-        Event::Bpdu {
-            port: 1,
-            vlan: 0,
-            frame: vec![0; octets].into(),
-        }
+        Event::Bpdu { port: 1, vlan: 0, frame: vec![0; octets].into() }
     }
 
-    const LEARNED: Event = Event::Learned {
-        mac: [2; 6],
-        vlan: 0,
-        port: 1,
-    };
+    const LEARNED: Event = Event::Learned { mac: [2; 6], vlan: 0, port: 1 };
     const FAILED: Event = Event::EndpointFailed { endpoint: 1, errno: 5 };
 
     #[test]

@@ -158,12 +158,7 @@ impl Table {
         if port_addresses_max.is_some_and(|most| self.count_on(port) >= most) {
             return Outcome::Full;
         }
-        let entry = Entry {
-            key,
-            last_seen_ns: now_ns,
-            serial: self.serial + 1,
-            port,
-        };
+        let entry = Entry { key, last_seen_ns: now_ns, serial: self.serial + 1, port };
         let place = match known {
             Some(place) => {
                 let from = self.entries[place as usize].port;
@@ -196,10 +191,7 @@ impl Table {
         if self.count_on(port) == 0 {
             return Vec::new();
         }
-        self.forget(
-            |entry| entry.port == port && vlan.is_none_or(|vlan| entry.key.vlan() == vlan),
-            wanted,
-        )
+        self.forget(|entry| entry.port == port && vlan.is_none_or(|vlan| entry.key.vlan() == vlan), wanted)
     }
 
     /// Forget a VLAN's addresses. As [`Table::forget`].
@@ -252,15 +244,12 @@ impl Table {
         };
         let (entries, secret) = (&self.entries, self.secret);
         let hash = mix(secret, entry.key);
-        self.places
-            .insert_unique(hash, place, |&other| mix(secret, entries[other as usize].key));
+        self.places.insert_unique(hash, place, |&other| mix(secret, entries[other as usize].key));
         place
     }
 
     fn place(&self, key: Key) -> Option<u32> {
-        self.places
-            .find(self.hash(key), |&place| self.entries[place as usize].key == key)
-            .copied()
+        self.places.find(self.hash(key), |&place| self.entries[place as usize].key == key).copied()
     }
 
     fn hash(&self, key: Key) -> u64 {
@@ -339,10 +328,7 @@ mod tests {
     fn limits_of_table_and_port() {
         let mut table = Table::new(3);
         table.addresses_max = 2;
-        assert_eq!(
-            table.learn(key(1), 1, Some(1), 0, &mut Hint::default()),
-            Outcome::Learned
-        );
+        assert_eq!(table.learn(key(1), 1, Some(1), 0, &mut Hint::default()), Outcome::Learned);
         assert_eq!(table.learn(key(2), 1, Some(1), 0, &mut Hint::default()), Outcome::Full);
         assert_eq!(learn(&mut table, 2, 2, 0), Outcome::Learned);
         assert_eq!(learn(&mut table, 3, 3, 0), Outcome::Full);
@@ -354,10 +340,7 @@ mod tests {
     fn a_hundred_thousand_come_and_go() {
         let mut table = Table::new(4);
         for number in 0..100_000 {
-            assert_eq!(
-                learn(&mut table, number, (number % 1000) as u16, u64::from(number)),
-                Outcome::Learned
-            );
+            assert_eq!(learn(&mut table, number, (number % 1000) as u16, u64::from(number)), Outcome::Learned);
         }
         table.expire_ns = 50_000;
         let gone = table.expire(100_000, true);

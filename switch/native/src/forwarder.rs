@@ -34,20 +34,12 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    /// `seed`: of the learning table's hash function.
-    pub fn new(limits: Limits, seed: u64) -> Result<Self> {
+    /// `seed`: of the learning table's hash function. `io_uring`: use it if it is to be had.
+    pub fn new(limits: Limits, seed: u64, io_uring: bool) -> Result<Self> {
         let poller = Arc::new(Poller::new()?);
-        let state = Mutex::new(State::new(limits, seed, Arc::clone(&poller)));
-        let shared = Shared {
-            state,
-            poller,
-            stopping: AtomicBool::new(false),
-            failure: Mutex::new(None),
-        };
-        Ok(Forwarder {
-            shared: Arc::new(shared),
-            thread: Mutex::new(None),
-        })
+        let state = Mutex::new(State::new(limits, seed, io_uring, Arc::clone(&poller)));
+        let shared = Shared { state, poller, stopping: AtomicBool::new(false), failure: Mutex::new(None) };
+        Ok(Forwarder { shared: Arc::new(shared), thread: Mutex::new(None) })
     }
 
     /// Do something with the state; policy hears of events that it makes.
@@ -79,6 +71,7 @@ impl Forwarder {
             if ready.is_empty() {
                 break;
             }
+            state.begin_round();
             for &ready in &ready {
                 state.turn(ready, now_ns);
             }
@@ -98,11 +91,7 @@ impl Forwarder {
             state.announce();
         }
         let shared = Arc::clone(&self.shared);
-        *thread = Some(
-            thread::Builder::new()
-                .name("forwarder".into())
-                .spawn(move || work(&shared))?,
-        );
+        *thread = Some(thread::Builder::new().name("forwarder".into()).spawn(move || work(&shared))?);
         Ok(())
     }
 
@@ -155,17 +144,16 @@ fn forward(shared: &Shared) -> io::Result<()> {
         let now_ns = monotonic_ns();
         let mut state = shared.state.lock();
         state.plane.collect(now_ns);
+        if !ready.is_empty() {
+            state.begin_round();
+        }
         for &ready in &ready {
             state.turn(ready, now_ns);
             state.announce();
             MutexGuard::bump(&mut state);
         }
         state.announce();
-        let wait_ms = state
-            .plane
-            .next_collection_ns()
-            .saturating_sub(now_ns)
-            .div_ceil(MILLISECOND_NS);
+        let wait_ms = state.plane.next_collection_ns().saturating_sub(now_ns).div_ceil(MILLISECOND_NS);
         timeout_ms = wait_ms.clamp(IDLE_WAIT_MIN_MS, 1 << 30) as i32;
         MutexGuard::unlock_fair(state);
     }

@@ -98,10 +98,7 @@ mod tests {
     #[test]
     fn a_tag_goes_in_and_out() {
         let tagged = Form::Tagged(0x123).copy(UNTAGGED);
-        assert_eq!(
-            &tagged[..],
-            [&UNTAGGED[..12], &[0x81, 0, 0x01, 0x23], &UNTAGGED[12..]].concat()
-        );
+        assert_eq!(&tagged[..], [&UNTAGGED[..12], &[0x81, 0, 0x01, 0x23], &UNTAGGED[12..]].concat());
         assert_eq!(Form::Tagged(1).octets(UNTAGGED.len()), tagged.len());
         assert!(is_tagged(&tagged) && !is_tagged(UNTAGGED));
         assert_eq!(vid(&tagged), 0x123);

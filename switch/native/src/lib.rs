@@ -17,6 +17,7 @@
 //!
 //! Read first: [`plane`], then [`forwarder`].
 
+mod burst;
 mod clock;
 mod configure;
 pub mod endpoint;
@@ -33,6 +34,7 @@ mod poller;
 pub mod port;
 mod queue;
 mod receive;
+mod room;
 mod send;
 pub mod state;
 pub mod storm;

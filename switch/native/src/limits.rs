@@ -37,12 +37,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            max_frame_octets: 9234,
-            queue_frames: 128,
-            send_buffer_octets: 1 << 20,
-            events: 8192,
-        }
+        Limits { max_frame_octets: 9234, queue_frames: 128, send_buffer_octets: 1 << 20, events: 8192 }
     }
 }
 

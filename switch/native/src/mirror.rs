@@ -17,16 +17,12 @@ impl Mirrors {
         let is_other = |port| port != destination && self.0.contains_key(&port);
         for &(source, _) in sources {
             if source == destination || is_other(source) {
-                return Err(Error::Invalid(format!(
-                    "port {source} is a mirror's destination: it cannot be a source"
-                )));
+                return Err(Error::Invalid(format!("port {source} is a mirror's destination: it cannot be a source")));
             }
         }
         let mut others = self.0.iter().filter(|&(&port, _)| port != destination);
         if !sources.is_empty() && others.any(|(_, of_other)| of_other.contains_key(&destination)) {
-            return Err(Error::Invalid(format!(
-                "port {destination} is a mirror's source: it cannot be a destination"
-            )));
+            return Err(Error::Invalid(format!("port {destination} is a mirror's source: it cannot be a destination")));
         }
         self.0.remove(&destination);
         if !sources.is_empty() {
@@ -38,8 +34,7 @@ impl Mirrors {
     /// A port is gone.
     pub fn remove(&mut self, port: u16) {
         self.0.remove(&port);
-        self.0
-            .retain(|_, sources| sources.remove(&port).is_none() || !sources.is_empty());
+        self.0.retain(|_, sources| sources.remove(&port).is_none() || !sources.is_empty());
     }
 
     pub fn is_destination(&self, port: u16) -> bool {
@@ -49,11 +44,7 @@ impl Mirrors {
     /// Where copies of a port's frames of one direction go, in the order of their numbers.
     pub fn copies(&self, port: u16, direction: u8) -> Vec<u16> {
         let wants = |sources: &BTreeMap<u16, u8>| sources.get(&port).is_some_and(|bits| bits & direction != 0);
-        self.0
-            .iter()
-            .filter(|(_, sources)| wants(sources))
-            .map(|(&destination, _)| destination)
-            .collect()
+        self.0.iter().filter(|(_, sources)| wants(sources)).map(|(&destination, _)| destination).collect()
     }
 }
 

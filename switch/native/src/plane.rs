@@ -87,10 +87,7 @@ impl Plane {
         if self.watch & WATCH_PACKETS != 0 {
             self.observe(Direction::In, number, vlan, octets.into(), now_ns);
         }
-        let as_is = Item {
-            frame: inbound.number,
-            form: Form::AsIs,
-        };
+        let as_is = Item { frame: inbound.number, form: Form::AsIs };
         for index in 0..copies {
             if let Some(&to) = port_of(&mut self.ports, number).and_then(|port| port.copies_in.get(index)) {
                 self.give(to, as_is, octets, None, now_ns, out); // 11
@@ -103,11 +100,7 @@ impl Plane {
             self.repeat(number, as_is, octets, now_ns, out); // 3
         } else if let Some(vlan) = vlan {
             if self.fstp && frame::destination(octets) == SPANNING_TREE {
-                self.events.push(Event::Bpdu {
-                    port: number,
-                    vlan,
-                    frame: octets.into(),
-                }); // 5
+                self.events.push(Event::Bpdu { port: number, vlan, frame: octets.into() }); // 5
             } else {
                 self.switch(number, vlan, inbound, tagged, now_ns, out);
             }
@@ -118,17 +111,7 @@ impl Plane {
 
     /// Policy's own frame for a port; the caller has checked that there is one.
     pub fn egress(&mut self, number: u16, frame: &[u8], now_ns: u64, out: &mut Outbox) {
-        self.give(
-            number,
-            Item {
-                frame: 0,
-                form: Form::AsIs,
-            },
-            frame,
-            None,
-            now_ns,
-            out,
-        );
+        self.give(number, Item { frame: 0, form: Form::AsIs }, frame, None, now_ns, out);
     }
 
     /// Rule 12, if it is time.
@@ -159,9 +142,7 @@ impl Plane {
     fn repeat(&mut self, number: u16, item: Item, octets: &[u8], now_ns: u64, out: &mut Outbox) {
         for other in 1..self.ports.len() as u32 {
             let other = other as u16;
-            let takes_part = self.ports[usize::from(other)]
-                .as_ref()
-                .is_some_and(|port| !port.is_mirror);
+            let takes_part = self.ports[usize::from(other)].as_ref().is_some_and(|port| !port.is_mirror);
             if other != number && takes_part {
                 self.give(other, item, octets, None, now_ns, out);
             }
@@ -177,17 +158,10 @@ impl Plane {
         let source = frame::source(octets);
         if member.is_some_and(|member| member.learning) && !frame::is_group(&source) {
             let key = Key::new(&source, vlan); // 6
-            match self
-                .table
-                .learn(key, number, port.addresses_max, now_ns, &mut port.last_source)
-            {
+            match self.table.learn(key, number, port.addresses_max, now_ns, &mut port.last_source) {
                 Outcome::Full => port.counters.not_learned += 1,
                 Outcome::Learned if self.watch & WATCH_HASH != 0 => {
-                    self.events.push(Event::Learned {
-                        mac: source,
-                        vlan,
-                        port: number,
-                    });
+                    self.events.push(Event::Learned { mac: source, vlan, port: number });
                 }
                 _ => {}
             }
@@ -200,8 +174,7 @@ impl Plane {
         let known = if frame::is_group(&destination) {
             None
         } else {
-            self.table
-                .port_of(Key::new(&destination, vlan), &mut port.last_destination)
+            self.table.port_of(Key::new(&destination, vlan), &mut port.last_destination)
         };
         if let Some(to) = known {
             if to == number {
@@ -211,17 +184,7 @@ impl Plane {
             match member_of(&self.vlans, vlan, to) {
                 Some(member) if member.forwarding && takes_part => {
                     let form = form(member.tagged, tagged, vlan);
-                    self.give(
-                        to,
-                        Item {
-                            frame: inbound.number,
-                            form,
-                        },
-                        octets,
-                        Some(vlan),
-                        now_ns,
-                        out,
-                    );
+                    self.give(to, Item { frame: inbound.number, form }, octets, Some(vlan), now_ns, out);
                 }
                 _ => self.drop_frame(number, DropReason::Blocked),
             }
@@ -230,32 +193,17 @@ impl Plane {
         if port.storm.as_mut().is_some_and(|storm| !storm.take(now_ns)) {
             return port.drop_frame(DropReason::Storm);
         }
-        let members = self.vlans[usize::from(vlan)]
-            .as_ref()
-            .map_or(0, |vlan| vlan.flood().len());
+        let members = self.vlans[usize::from(vlan)].as_ref().map_or(0, |vlan| vlan.flood().len());
         for index in 0..members {
-            let Some(&(other, member_tagged)) = self.vlans[usize::from(vlan)]
-                .as_ref()
-                .and_then(|vlan| vlan.flood().get(index))
+            let Some(&(other, member_tagged)) =
+                self.vlans[usize::from(vlan)].as_ref().and_then(|vlan| vlan.flood().get(index))
             else {
                 break;
             };
-            let takes_part = self.ports[usize::from(other)]
-                .as_ref()
-                .is_some_and(|port| !port.is_mirror);
+            let takes_part = self.ports[usize::from(other)].as_ref().is_some_and(|port| !port.is_mirror);
             if other != number && takes_part {
                 let form = form(member_tagged, tagged, vlan);
-                self.give(
-                    other,
-                    Item {
-                        frame: inbound.number,
-                        form,
-                    },
-                    octets,
-                    Some(vlan),
-                    now_ns,
-                    out,
-                );
+                self.give(other, Item { frame: inbound.number, form }, octets, Some(vlan), now_ns, out);
             }
         }
     }
@@ -285,13 +233,7 @@ impl Plane {
 
     #[cold]
     fn observe(&mut self, direction: Direction, port: u16, vlan: Option<u16>, frame: Box<[u8]>, when_ns: u64) {
-        self.events.push(Event::Packet {
-            direction,
-            port,
-            vlan,
-            frame,
-            when_ns,
-        });
+        self.events.push(Event::Packet { direction, port, vlan, frame, when_ns });
     }
 
     pub(crate) fn report_forgotten(&mut self, gone: &[crate::fdb::Entry]) {

@@ -47,11 +47,7 @@ impl Poller {
     pub fn new() -> io::Result<Self> {
         // SAFETY: takes no pointer; the descriptor is new and nobody else's.
         let epoll = unsafe { owned(libc::epoll_create1(libc::EPOLL_CLOEXEC))? };
-        let poller = Poller {
-            epoll,
-            wake: eventfd()?,
-            events: eventfd()?,
-        };
+        let poller = Poller { epoll, wake: eventfd()?, events: eventfd()? };
         poller.control(libc::EPOLL_CTL_ADD, poller.wake.as_raw_fd(), libc::EPOLLIN as u32, WAKE)?;
         Ok(poller)
     }
@@ -62,11 +58,7 @@ impl Poller {
 
     /// Ask for room to send, or no more.
     pub fn want_room(&self, fd: RawFd, token: u64, wanted: bool) -> io::Result<()> {
-        let mask = if wanted {
-            libc::EPOLLIN | libc::EPOLLOUT
-        } else {
-            libc::EPOLLIN
-        } as u32;
+        let mask = if wanted { libc::EPOLLIN | libc::EPOLLOUT } else { libc::EPOLLIN } as u32;
         self.control(libc::EPOLL_CTL_MOD, fd, mask, token)
     }
 
@@ -80,31 +72,18 @@ impl Poller {
         ready.clear();
         // SAFETY: `events` has room for as many as are asked for, and lives during the call.
         let count = unsafe {
-            libc::epoll_wait(
-                self.epoll.as_raw_fd(),
-                events.as_mut_ptr(),
-                ENDPOINTS_PER_ROUND as i32,
-                timeout_ms,
-            )
+            libc::epoll_wait(self.epoll.as_raw_fd(), events.as_mut_ptr(), ENDPOINTS_PER_ROUND as i32, timeout_ms)
         };
         if count < 0 {
             let error = io::Error::last_os_error();
-            return if error.kind() == io::ErrorKind::Interrupted {
-                Ok(())
-            } else {
-                Err(error)
-            };
+            return if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) };
         }
         for event in &events[..count as usize] {
             let (mask, token) = (event.events, event.u64);
             if token == WAKE {
                 clear(&self.wake);
             } else {
-                ready.push(Ready {
-                    number: (token >> 32) as u32,
-                    serial: token as u32,
-                    mask,
-                });
+                ready.push(Ready { number: (token >> 32) as u32, serial: token as u32, mask });
             }
         }
         ready.sort_unstable_by_key(|ready| ready.number);
@@ -132,10 +111,7 @@ impl Poller {
     }
 
     fn control(&self, operation: i32, fd: RawFd, mask: u32, token: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event {
-            events: mask,
-            u64: token,
-        };
+        let mut event = libc::epoll_event { events: mask, u64: token };
         // SAFETY: `event` lives during the call.
         if unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, &mut event) } < 0 {
             return Err(io::Error::last_os_error());

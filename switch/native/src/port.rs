@@ -50,10 +50,7 @@ pub struct Port {
 
 impl Port {
     pub fn new(native: u16) -> Self {
-        Port {
-            native,
-            ..Port::default()
-        }
+        Port { native, ..Port::default() }
     }
 
     pub fn drop_frame(&mut self, reason: DropReason) {

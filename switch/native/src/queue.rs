@@ -11,10 +11,7 @@ pub struct Queue {
 
 impl Queue {
     pub fn new(most: usize) -> Self {
-        Queue {
-            frames: VecDeque::new(),
-            most,
-        }
+        Queue { frames: VecDeque::new(), most }
     }
 
     pub fn is_empty(&self) -> bool {

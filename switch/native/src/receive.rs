@@ -44,6 +44,16 @@ impl Receiver {
         }
     }
 
+    /// Take one message that is there into the first slot.
+    pub fn take_message(&mut self, fd: RawFd) -> io::Result<()> {
+        let slot = &mut self.arena[..self.frame_octets_max];
+        let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC; // the latter: tell the true length
+        // SAFETY: `slot` has the room that is said.
+        let octets = retry(|| unsafe { libc::recv(fd, slot.as_mut_ptr().cast(), slot.len(), flags) })?;
+        self.received[0] = self.up_to_max(octets);
+        Ok(())
+    }
+
     /// Take up to `most` messages that are there; returns how many.
     pub fn take_messages(&mut self, fd: RawFd, most: usize) -> io::Result<usize> {
         let most = most.min(FRAMES_PER_TURN);
@@ -53,35 +63,16 @@ impl Receiver {
             // SAFETY: slot `index` and iovec `index` are within their allocations.
             let (base, iovec) = unsafe { (arena.add(index * self.stride), iovecs.add(index)) };
             // SAFETY: `iovec` is valid for writing; so is `self.headers[index]`, a place of its own.
-            unsafe {
-                *iovec = libc::iovec {
-                    iov_base: base.cast(),
-                    iov_len: self.frame_octets_max,
-                }
-            };
+            unsafe { *iovec = libc::iovec { iov_base: base.cast(), iov_len: self.frame_octets_max } };
             let header = &mut self.headers[index];
             header.msg_hdr.msg_iov = iovec;
             header.msg_hdr.msg_iovlen = 1;
         }
-        let count = loop {
+        let (headers, flags) = (self.headers.as_mut_ptr(), libc::MSG_DONTWAIT);
+        let count = retry(|| {
             // SAFETY: the headers' iovecs name distinct slots of the arena, which nobody else uses during the call.
-            let count = unsafe {
-                libc::recvmmsg(
-                    fd,
-                    self.headers.as_mut_ptr(),
-                    most as u32,
-                    libc::MSG_DONTWAIT,
-                    ptr::null_mut(),
-                )
-            };
-            if count >= 0 {
-                break count as usize;
-            }
-            let error = io::Error::last_os_error();
-            if error.kind() != io::ErrorKind::Interrupted {
-                return Err(error);
-            }
-        };
+            unsafe { libc::recvmmsg(fd, headers, most as u32, flags, ptr::null_mut()) as isize }
+        })?;
         for (received, header) in self.received.iter_mut().zip(&self.headers[..count]) {
             *received = Received {
                 octets: header.msg_len as usize,
@@ -92,25 +83,16 @@ impl Receiver {
     }
 
     /// Take one frame by `read` into slot `index`.
-    pub fn take_read(&mut self, fd: RawFd, index: usize) -> io::Result<Received> {
+    pub fn take_read(&mut self, fd: RawFd, index: usize) -> io::Result<()> {
         let slot = &mut self.arena[index * self.stride..][..self.frame_octets_max + 1];
-        loop {
-            // SAFETY: `slot` has the room that is said.
-            let octets = unsafe { libc::read(fd, slot.as_mut_ptr().cast(), slot.len()) };
-            if octets >= 0 {
-                let octets = octets as usize;
-                let truncated = octets > self.frame_octets_max;
-                self.received[index] = Received {
-                    octets: octets.min(self.frame_octets_max),
-                    truncated,
-                };
-                return Ok(self.received[index]);
-            }
-            let error = io::Error::last_os_error();
-            if error.kind() != io::ErrorKind::Interrupted {
-                return Err(error);
-            }
-        }
+        // SAFETY: `slot` has the room that is said.
+        let octets = retry(|| unsafe { libc::read(fd, slot.as_mut_ptr().cast(), slot.len()) })?;
+        self.received[index] = self.up_to_max(octets);
+        Ok(())
+    }
+
+    fn up_to_max(&self, octets: usize) -> Received {
+        Received { octets: octets.min(self.frame_octets_max), truncated: octets > self.frame_octets_max }
     }
 
     /// What the frame in slot `index` is.
@@ -121,5 +103,19 @@ impl Receiver {
     /// The octets in slot `index`.
     pub fn frame(&self, index: usize) -> &[u8] {
         &self.arena[index * self.stride..][..self.received[index].octets]
+    }
+}
+
+/// A system call's result, once no signal interrupts it.
+fn retry(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+    loop {
+        let result = call();
+        if result >= 0 {
+            return Ok(result as usize);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
     }
 }

@@ -74,10 +74,7 @@ impl Sender {
         let pieces = form.pieces(octets, &self.tags[index]);
         let mut used = 0;
         for (iovec, piece) in self.iovecs[index].iter_mut().zip(pieces) {
-            *iovec = libc::iovec {
-                iov_base: piece.as_ptr().cast_mut().cast(),
-                iov_len: piece.len(),
-            };
+            *iovec = libc::iovec { iov_base: piece.as_ptr().cast_mut().cast(), iov_len: piece.len() };
             used += usize::from(!piece.is_empty());
         }
         let header = &mut self.headers[index];
@@ -88,20 +85,23 @@ impl Sender {
     /// Send prepared frames from `next` on; returns how many the kernel took, at least one.
     fn send_prepared(&mut self, fd: RawFd, kind: Kind, next: usize, batch: usize) -> io::Result<usize> {
         let headers = &mut self.headers[next..batch];
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        let header = &headers[0].msg_hdr;
         let result = if kind == Kind::Tap {
-            let header = &headers[0].msg_hdr;
             // SAFETY: `prepare` has just pointed the iovecs at octets that the caller of `send` still borrows.
             let octets = unsafe { libc::writev(fd, header.msg_iov, header.msg_iovlen as i32) };
             if octets < 0 { -1 } else { 1 }
+        } else if let ([only], 1) = (&*headers, header.msg_iovlen) {
+            // SAFETY: as above (there is one iovec); a sending only reads the octets.
+            let octets = unsafe {
+                let iovec = *only.msg_hdr.msg_iov;
+                libc::send(fd, iovec.iov_base, iovec.iov_len, flags)
+            };
+            if octets < 0 { -1 } else { 1 }
         } else {
-            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-            // SAFETY: as above; a sending only reads the octets.
+            // SAFETY: as above.
             unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), headers.len() as u32, flags) }
         };
-        if result < 0 {
-            Err(io::Error::last_os_error())
-        } else {
-            Ok(result.max(1) as usize)
-        }
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result.max(1) as usize) }
     }
 }

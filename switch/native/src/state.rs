@@ -1,11 +1,12 @@
 //! Everything behind the lock: the plane, its endpoints, and what a turn does.
 
+use crate::burst::{Burst, Parcel};
 use crate::clock::monotonic_ns;
-use crate::endpoint::{Endpoints, Prepared};
+use crate::endpoint::{Endpoint, Endpoints, Kind, Prepared};
 use crate::error::{Error, Result, in_range};
 use crate::events::Event;
 use crate::frame::{Form, HEADER_OCTETS, TAG_OCTETS};
-use crate::limits::{COUNT_MAX, FRAMES_PER_TURN, Limits, QUEUED_PER_TURN, next_turn};
+use crate::limits::{COUNT_MAX, Limits, QUEUED_PER_TURN, next_turn};
 use crate::outbox::{Item, Outbox};
 use crate::plane::{Inbound, Plane};
 use crate::poller::{Poller, Ready, token};
@@ -22,6 +23,10 @@ pub struct State {
     outbox: Outbox,
     receiver: Receiver,
     sender: Sender,
+    /// None: not to be had, or not wanted.
+    burst: Option<Burst>,
+    parcels: Vec<Parcel>,
+    rounds: u64,
     /// Of the last poll; while the thread runs, the clock is asked instead.
     pub polled_ns: u64,
     pub running: bool,
@@ -29,8 +34,20 @@ pub struct State {
     announced: bool,
 }
 
+/// One endpoint's turn to be read.
+struct Turn {
+    fd: RawFd,
+    kind: Kind,
+    port: u16,
+    now_ns: u64,
+    frames: usize,
+    deliveries: usize,
+    /// Of the last reading.
+    error: Option<i32>,
+}
+
 impl State {
-    pub fn new(limits: Limits, seed: u64, poller: Arc<Poller>) -> Self {
+    pub fn new(limits: Limits, seed: u64, io_uring: bool, poller: Arc<Poller>) -> Self {
         State {
             plane: Plane::new(limits, seed),
             poller,
@@ -38,6 +55,9 @@ impl State {
             outbox: Outbox::default(),
             receiver: Receiver::new(limits.max_frame_octets),
             sender: Sender::new(),
+            burst: if io_uring { Burst::new().ok() } else { None },
+            parcels: Vec::new(),
+            rounds: 0,
             polled_ns: 0,
             running: false,
             closed: false,
@@ -90,22 +110,16 @@ impl State {
         let port = self.plane.check_port(port)?;
         let most = self.plane.limits.max_frame_octets + TAG_OCTETS;
         if !(HEADER_OCTETS..=most).contains(&frame.len()) {
-            return Err(Error::Invalid(format!(
-                "frame of {} octets: {HEADER_OCTETS} to {most} can go",
-                frame.len()
-            )));
+            return Err(Error::Invalid(format!("frame of {} octets: {HEADER_OCTETS} to {most} can go", frame.len())));
         }
         let now_ns = if self.running { monotonic_ns() } else { self.polled_ns };
         self.plane.egress(port, frame, now_ns, &mut self.outbox);
-        let State {
-            outbox,
-            endpoints,
-            plane,
-            sender,
-            poller,
-            ..
-        } = self;
-        outbox.drain(|slot, items| deliver(endpoints, plane, sender, poller, slot, items, |_| frame));
+        let State { outbox, endpoints, plane, sender, poller, .. } = self;
+        outbox.drain(|slot, items| {
+            if let Some(endpoint) = endpoints.get_mut(slot) {
+                deliver(endpoint, plane, sender, poller, items, |_| frame);
+            }
+        });
         Ok(())
     }
 
@@ -115,6 +129,11 @@ impl State {
         for slot in self.endpoints.used() {
             self.remove(slot);
         }
+    }
+
+    /// Are whole turns sent by one system call?
+    pub fn uses_io_uring(&self) -> bool {
+        self.burst.is_some()
     }
 
     pub fn take_events(&mut self) -> Vec<Event> {
@@ -133,16 +152,17 @@ impl State {
         }
     }
 
+    /// There will be turns.
+    pub fn begin_round(&mut self) {
+        self.rounds += 1;
+    }
+
     /// Serve one endpoint, if it is still the one that was ready.
     pub fn turn(&mut self, ready: Ready, now_ns: u64) {
         let Ok(slot) = self.endpoints.slot(u64::from(ready.number)) else {
             return;
         };
-        if self
-            .endpoints
-            .get(slot)
-            .is_none_or(|endpoint| endpoint.serial != ready.serial || endpoint.failed)
-        {
+        if self.endpoints.get(slot).is_none_or(|endpoint| endpoint.serial != ready.serial || endpoint.failed) {
             return;
         }
         if ready.room() {
@@ -153,77 +173,96 @@ impl State {
         }
     }
 
+    /// Take some of an endpoint's frames, and send them on.
     fn receive(&mut self, slot: u32, now_ns: u64, hung_up: bool) {
-        let Some(endpoint) = self.endpoints.get(slot) else {
+        let Some(endpoint) = self.endpoints.get_mut(slot) else {
             return;
         };
-        let (fd, kind, port, most) = (
-            endpoint.as_raw_fd(),
-            endpoint.kind,
-            endpoint.port,
-            endpoint.frames_per_turn.min(FRAMES_PER_TURN),
-        );
-        let mut failure = None;
-        let count = if kind == crate::endpoint::Kind::Tap {
-            let mut count = 0;
-            while count < most {
-                match self.receiver.take_read(fd, count) {
-                    Ok(_) => count += 1,
-                    Err(error) => {
-                        failure = error.raw_os_error();
-                        break;
-                    }
-                }
-            }
-            count
-        } else {
-            self.receiver.take_messages(fd, most).unwrap_or_else(|error| {
-                failure = error.raw_os_error();
-                0
-            })
-        };
-        failure = match failure {
-            Some(libc::EAGAIN) if hung_up && count == 0 => Some(libc::ECONNRESET),
-            Some(libc::EAGAIN) => None,
-            Some(errno) if kind.survives(errno) => None,
-            other => other,
-        };
+        let singly = !endpoint.bursty && endpoint.last_round.wrapping_add(1) != self.rounds;
+        let most = if singly { 1 } else { endpoint.frames_per_turn };
+        let (fd, kind, port) = (endpoint.as_raw_fd(), endpoint.kind, endpoint.port);
+        let mut turn = Turn { fd, kind, port, now_ns, frames: 0, deliveries: 0, error: None };
+        self.receive_batch(&mut turn, most);
+        if let Some(endpoint) = self.endpoints.get_mut(slot) {
+            (endpoint.bursty, endpoint.last_round) = (turn.frames > 1, self.rounds);
+            endpoint.frames_per_turn = next_turn(turn.frames, turn.deliveries);
+        }
+        match turn.error {
+            None => {}
+            Some(libc::EAGAIN) if hung_up && turn.frames == 0 => self.fail(slot, libc::ECONNRESET),
+            Some(libc::EAGAIN) => {}
+            Some(errno) if kind.survives(errno) => {}
+            Some(errno) => self.fail(slot, errno),
+        }
+    }
 
-        let mut frames = 0;
+    fn receive_batch(&mut self, turn: &mut Turn, most: usize) {
+        let mut count = 0;
+        let mut take = || -> std::io::Result<()> {
+            if turn.kind == Kind::Tap {
+                while count < most {
+                    self.receiver.take_read(turn.fd, count)?;
+                    count += 1;
+                }
+            } else if most == 1 {
+                self.receiver.take_message(turn.fd)?;
+                count = 1;
+            } else {
+                count = self.receiver.take_messages(turn.fd, most)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = take() {
+            turn.error = error.raw_os_error();
+        }
         for index in 0..count {
             let received = self.receiver.received(index);
-            if received.octets == 0 && kind.is_connection() {
-                failure = Some(libc::ECONNRESET);
+            if received.octets == 0 && turn.kind.is_connection() {
+                turn.error = Some(libc::ECONNRESET);
                 break;
             }
-            let inbound = Inbound {
-                octets: self.receiver.frame(index),
-                number: index as u16,
-            };
-            self.plane
-                .ingress(port, inbound, received.truncated, now_ns, &mut self.outbox);
-            frames += 1;
+            let inbound = Inbound { octets: self.receiver.frame(index), number: index as u16 };
+            self.plane.ingress(turn.port, inbound, received.truncated, turn.now_ns, &mut self.outbox);
+            turn.frames += 1;
         }
-        let deliveries = self.outbox.items();
-        let State {
-            outbox,
-            endpoints,
-            plane,
-            sender,
-            poller,
-            receiver,
-            ..
-        } = self;
+        turn.deliveries += self.outbox.items();
+        self.send_outbox();
+    }
+
+    /// Send what the arena's frames have become: in one burst where that keeps their order, else endpoint by endpoint.
+    fn send_outbox(&mut self) {
+        let State { outbox, endpoints, plane, sender, burst, parcels, poller, receiver, .. } = self;
+        let bursts = burst.is_some() && outbox.items() > 1;
         outbox.drain(|slot, items| {
-            deliver(endpoints, plane, sender, poller, slot, items, |number| {
-                receiver.frame(number)
-            });
+            let Some(endpoint) = endpoints.get_mut(slot) else {
+                return;
+            };
+            let fd = endpoint.fd.as_raw_fd();
+            let lengths = items.iter().map(|item| item.form.octets(receiver.frame(usize::from(item.frame)).len()));
+            if bursts && endpoint.queue.is_empty() && endpoint.room.take(fd, lengths) {
+                parcels.extend(items.iter().map(|&item| Parcel { slot, fd, item }));
+            } else {
+                deliver(endpoint, plane, sender, poller, items, |number| receiver.frame(number));
+            }
         });
-        if let Some(endpoint) = self.endpoints.get_mut(slot) {
-            endpoint.frames_per_turn = next_turn(frames, deliveries);
-        }
-        if let Some(errno) = failure {
-            self.fail(slot, errno);
+        if let (Some(ring), false) = (burst.as_mut(), parcels.is_empty()) {
+            let outcome = ring.send(
+                parcels,
+                |number| receiver.frame(number),
+                |parcel, result| {
+                    if result < 0 {
+                        if let Some(endpoint) = endpoints.get_mut(parcel.slot) {
+                            settle_refusal(endpoint, plane, poller, -result, || {
+                                parcel.item.form.copy(receiver.frame(usize::from(parcel.item.frame)))
+                            });
+                        }
+                    }
+                },
+            );
+            if outcome.is_err() {
+                *burst = None; // from now on without
+            }
+            parcels.clear();
         }
     }
 
@@ -233,12 +272,10 @@ impl State {
         };
         let queue = &endpoint.queue;
         let count = queue.len().min(QUEUED_PER_TURN);
-        let sent = self
-            .sender
-            .send(endpoint.fd.as_raw_fd(), endpoint.kind, count, |index| {
-                (queue.get(index), Form::AsIs)
-            });
+        let sent =
+            self.sender.send(endpoint.fd.as_raw_fd(), endpoint.kind, count, |index| (queue.get(index), Form::AsIs));
         endpoint.queue.remove_front(sent.done);
+        endpoint.room.forget();
         let port = endpoint.port;
         if endpoint.queue.is_empty() {
             want_room(endpoint, &self.poller, false);
@@ -252,10 +289,7 @@ impl State {
             endpoint.queue.clear();
             endpoint.wants_room = false;
             let _ = self.poller.remove(endpoint.as_raw_fd()); // it can only be gone already
-            self.plane.events.push(Event::EndpointFailed {
-                endpoint: endpoint.number,
-                errno,
-            });
+            self.plane.events.push(Event::EndpointFailed { endpoint: endpoint.number, errno });
         }
     }
 
@@ -271,17 +305,14 @@ impl State {
 
 /// Rule 10: send an endpoint its items; what the kernel does not take goes to its queue.
 fn deliver<'a>(
-    endpoints: &mut Endpoints,
+    endpoint: &mut Endpoint,
     plane: &mut Plane,
     sender: &mut Sender,
     poller: &Poller,
-    slot: u32,
     items: &[Item],
     frame: impl Fn(usize) -> &'a [u8],
 ) {
-    let Some(endpoint) = endpoints.get_mut(slot) else {
-        return;
-    };
+    endpoint.room.forget();
     let (mut done, mut lost) = (0, 0);
     while endpoint.queue.is_empty() && done < items.len() {
         let rest = &items[done..];
@@ -318,7 +349,28 @@ fn deliver<'a>(
     }
 }
 
-fn want_room(endpoint: &mut crate::endpoint::Endpoint, poller: &Poller, wanted: bool) {
+/// Rule 10, of a frame in a burst that the kernel did not take.
+fn settle_refusal(
+    endpoint: &mut Endpoint,
+    plane: &mut Plane,
+    poller: &Poller,
+    errno: i32,
+    copy: impl FnOnce() -> Box<[u8]>,
+) {
+    if !matches!(errno, libc::EAGAIN | libc::ENOBUFS) {
+        plane.drop_frame(endpoint.port, DropReason::SendError);
+        return;
+    }
+    endpoint.room.distrust();
+    if endpoint.failed || endpoint.queue.is_full() {
+        plane.drop_frame(endpoint.port, DropReason::QueueFull);
+    } else {
+        endpoint.queue.push(copy());
+        want_room(endpoint, poller, true);
+    }
+}
+
+fn want_room(endpoint: &mut Endpoint, poller: &Poller, wanted: bool) {
     if endpoint.wants_room != wanted {
         endpoint.wants_room = wanted;
         let token = token(endpoint.number, endpoint.serial);

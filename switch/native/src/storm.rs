@@ -13,11 +13,7 @@ pub struct StormBucket {
 impl StormBucket {
     pub fn new(frames_per_s: u32) -> Self {
         let frames_per_s = u64::from(frames_per_s);
-        StormBucket {
-            frames_per_s,
-            level: frames_per_s * SECOND_NS,
-            filled_ns: None,
-        }
+        StormBucket { frames_per_s, level: frames_per_s * SECOND_NS, filled_ns: None }
     }
 
     /// May one more frame pass now?

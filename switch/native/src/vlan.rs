@@ -56,11 +56,7 @@ impl Vlan {
 mod tests {
     use super::*;
 
-    const ON: Member = Member {
-        tagged: true,
-        learning: true,
-        forwarding: true,
-    };
+    const ON: Member = Member { tagged: true, learning: true, forwarding: true };
 
     #[test]
     fn the_flood_list_follows_the_members() {
@@ -69,13 +65,7 @@ mod tests {
             vlan.set(port, ON);
         }
         assert_eq!(vlan.flood(), [(3, true), (7, true), (9, true)]);
-        vlan.set(
-            7,
-            Member {
-                forwarding: false,
-                ..ON
-            },
-        );
+        vlan.set(7, Member { forwarding: false, ..ON });
         vlan.set(3, Member { tagged: false, ..ON });
         assert_eq!(vlan.flood(), [(3, false), (9, true)]);
         assert!(vlan.member(7).is_some_and(|member| !member.forwarding));

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from switch.forwarding.choice import Kind
 from switch.forwarding.contract import Limits
-from tests.switch.forwarding.rig import MakeRig, Rig
+from tests.switch.forwarding.rig import Kind, MakeRig, Rig
 
 
-@pytest.fixture(params=["python", "native"])
+@pytest.fixture(params=["python", "native", "sendmmsg"])
 def kind(request: pytest.FixtureRequest) -> Kind:
     kind: Kind = request.param
     return kind

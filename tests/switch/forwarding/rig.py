@@ -2,11 +2,15 @@
 
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
-from switch.forwarding.choice import Kind, open_forwarder
-from switch.forwarding.contract import NO_VLAN, EndpointKind, Event, Limits
+from switch.forwarding.choice import open_forwarder
+from switch.forwarding.contract import NO_VLAN, EndpointKind, Event, Forwarder, Limits
+from switch.forwarding.native import NativeForwarder
 
 SECOND_NS = 1_000_000_000
+Kind = Literal["python", "native", "sendmmsg"]
+"""`native` uses io_uring if the machine lets it; `sendmmsg` is the native one without."""
 MakeRig = Callable[..., "Rig"]
 
 
@@ -15,7 +19,7 @@ class Rig:
 
     def __init__(self, kind: Kind, limits: Limits | None = None, vlans: Iterable[int] = (0,)) -> None:
         self.kind = kind
-        self.forwarder = open_forwarder(kind, limits or Limits(), seed=7)
+        self.forwarder = open_kind(kind, limits or Limits())
         self.peers: dict[int, socket.socket] = {}
         self.now_ns = SECOND_NS
         for vlan in vlans:
@@ -93,6 +97,12 @@ class Rig:
         """Let the table know that station N is on port N (and nobody is left with the frames by which it learns)."""
         for number in numbers:
             self.cross(number, hello(number))
+
+
+def open_kind(kind: Kind, limits: Limits) -> Forwarder:
+    if kind == "sendmmsg":
+        return NativeForwarder(limits, seed=7, io_uring=False)
+    return open_forwarder(kind, limits, seed=7)
 
 
 def hello(station: int) -> bytes:

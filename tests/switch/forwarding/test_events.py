@@ -73,6 +73,7 @@ def test_a_full_queue_loses_and_counts(make_rig: MakeRig) -> None:
     rig = make_rig(events=16)
     rig.port(1)
     rig.port(2)
+    rig.cross(1, frame(1), frame(1), frame(1))  # from now on it may send in bursts
     rig.forwarder.watch(Watch.HASH)
     fstp(rig)
     reader, writer = os.pipe()

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from switch.forwarding.choice import Kind
 from switch.forwarding.contract import DropReason, EndpointKind, Limits
-from tests.switch.forwarding.rig import MakeRig, Rig
+from tests.switch.forwarding.rig import Kind, MakeRig, Rig
 from tests.vde_client import frame, tagged
 
 

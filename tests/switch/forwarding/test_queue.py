@@ -1,7 +1,10 @@
 """Rule 10: what the kernel does not take waits in the endpoint's queue, and what that does not hold is lost."""
 
-from switch.forwarding.contract import DropReason
-from tests.switch.forwarding.rig import MakeRig, Rig
+import socket
+from pathlib import Path
+
+from switch.forwarding.contract import DropReason, EndpointKind
+from tests.switch.forwarding.rig import MakeRig, Rig, hello
 from tests.vde_client import frame
 
 
@@ -121,3 +124,31 @@ def test_detach_drops_the_queue(make_rig: MakeRig) -> None:
     rig.attach(2, 2)
     assert rig.forwarder.queue_length(2) == 0
     assert rig.cross(1, frame(1, 2)) == {2: [frame(1, 2)]}
+
+
+def test_a_client_that_never_connects_has_a_small_kernel_queue(make_rig: MakeRig, short_path: Path) -> None:
+    """Old emulators use sendto: the receiver's own queue (`net.unix.max_dgram_qlen`) then is the bound."""
+    rig = make_rig(queue_frames=100)
+    rig.port(1)
+    rig.forwarder.add_port(2, 0)
+    rig.member(0, 2)
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    client.bind(str(short_path / "client"))
+    client.setblocking(False)
+    ours = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ours.connect(str(short_path / "client"))
+    ours.bind(str(short_path / "switch"))
+    rig.forwarder.attach(2, 2, ours.detach(), EndpointKind.DATAGRAM)
+    rig.peers[2] = client
+    rig.peers[2].sendto(hello(2), str(short_path / "switch"))
+    rig.poll()
+    frames = numbered(60)
+    rig.send(1, *frames)
+    rig.poll()
+    assert 0 < rig.forwarder.queue_length(2) < 60
+    arrived = []
+    while new := rig.taken(2):
+        arrived += new
+        rig.poll()
+    assert arrived == frames
+    assert rig.forwarder.statistics(2).drops == {}

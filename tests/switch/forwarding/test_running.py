@@ -1,6 +1,8 @@
 """`run`: forwarding with real time, events in the trio thread, and an end that closes everything."""
 
+import contextlib
 import gc
+import hashlib
 import os
 import socket
 from collections.abc import AsyncIterator, Sequence
@@ -9,9 +11,9 @@ from contextlib import asynccontextmanager, closing
 import pytest
 import trio
 
-from switch.forwarding.choice import Kind
 from switch.forwarding.contract import (
     Bpdu,
+    DropReason,
     EndpointFailed,
     EndpointKind,
     Event,
@@ -21,7 +23,7 @@ from switch.forwarding.contract import (
     Packet,
     Watch,
 )
-from tests.switch.forwarding.rig import SECOND_NS, MakeRig, Rig
+from tests.switch.forwarding.rig import SECOND_NS, Kind, MakeRig, Rig
 from tests.vde_client import frame
 from vde.clock import monotonic_ns
 
@@ -132,6 +134,43 @@ async def test_a_queue_leaves_when_there_is_room(make_rig: MakeRig) -> None:
             await trio.lowlevel.checkpoint()
         assert [await received(rig.peers[2]) for _ in frames] == frames
         assert rig.forwarder.queue_length(2) == 0
+
+
+async def test_a_slow_reader_gets_what_it_gets_in_order(make_rig: MakeRig) -> None:
+    """Its buffer is full again and again while frames keep coming in bursts."""
+    count = 20_000
+    rig = make_rig(send_buffer_octets=100_000, queue_frames=8)
+    rig.port(1)
+    rig.port(2)
+    for peer in rig.peers.values():
+        peer.settimeout(10)
+    rig.peers[2].settimeout(1)
+
+    def send() -> None:
+        for number in range(count):
+            rig.peers[1].send(frame(1, payload=number.to_bytes(4)))
+
+    def read() -> list[int]:
+        numbers: list[int] = []
+        with contextlib.suppress(TimeoutError):
+            while not numbers or numbers[-1] != count - 1:
+                octets = rig.peers[2].recv(2000)
+                hashlib.sha256(octets * 100).digest()  # takes its time
+                numbers.append(int.from_bytes(octets[14:18]))
+        return numbers
+
+    numbers: list[int] = []
+
+    async def collect() -> None:
+        numbers.extend(await trio.to_thread.run_sync(read))
+
+    async with running(rig.forwarder):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(collect)
+            nursery.start_soon(trio.to_thread.run_sync, send)
+        lost = rig.forwarder.statistics(2).drops
+        assert numbers == sorted(set(numbers))
+        assert sum(lost.values()) == lost.get(DropReason.QUEUE_FULL, 0) == count - len(numbers)
 
 
 async def test_on_return_all_descriptors_are_closed(rig: Rig) -> None:

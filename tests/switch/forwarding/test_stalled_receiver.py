@@ -9,14 +9,13 @@ from statistics import median
 import pytest
 import trio
 
-from switch.forwarding.choice import Kind
 from switch.forwarding.contract import DropReason, Event, Limits
-from tests.switch.forwarding.rig import Rig
+from tests.switch.forwarding.rig import Kind, Rig
 from tests.vde_client import frame
 
 SENDER, STALLED, CLIENT, SERVER = 1, 2, 3, 4
 RECEIVERS = range(2, 18)
-FRAMES = {"python": 2_000, "native": 8_000}
+FRAMES = {"python": 2_000, "native": 8_000, "sendmmsg": 8_000}
 ROUNDS = 2_000
 WINDOW = 64
 
@@ -59,9 +58,9 @@ async def test_a_stalled_receiver_costs_the_others_nothing(kind: Kind) -> None:
                 assert lost == {DropReason.QUEUE_FULL: frames + 2 - waiting - in_kernel}
             else:
                 assert not lost
-    if kind == "native":
-        assert median(flood_s[True]) < 1.5 * median(flood_s[False])
-        assert median(round_trip_s[True]) < 1.5 * median(round_trip_s[False])
+    if kind != "python":
+        assert min(flood_s[True]) < 1.5 * min(flood_s[False])
+        assert min(round_trip_s[True]) < 1.5 * min(round_trip_s[False])
 
 
 def no_events(events: Sequence[Event]) -> None:

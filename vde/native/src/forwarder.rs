@@ -21,13 +21,14 @@ pub struct Forwarder(forwarder::Forwarder);
 #[pymethods]
 impl Forwarder {
     #[new]
-    #[pyo3(signature = (*, max_frame_octets, queue_frames, send_buffer_octets, events, seed))]
+    #[pyo3(signature = (*, max_frame_octets, queue_frames, send_buffer_octets, events, seed, io_uring=true))]
     fn new(
         max_frame_octets: u16,
         queue_frames: u32,
         send_buffer_octets: i32,
         events: u32,
         seed: u64,
+        io_uring: bool,
     ) -> PyResult<Self> {
         let limits = Limits {
             max_frame_octets: max_frame_octets.into(),
@@ -35,7 +36,7 @@ impl Forwarder {
             send_buffer_octets,
             events: events as usize,
         };
-        forwarder::Forwarder::new(limits, seed).map(Forwarder).map_err(raised)
+        forwarder::Forwarder::new(limits, seed, io_uring).map(Forwarder).map_err(raised)
     }
 
     #[pyo3(signature = (*, hub, fstp, vlan_transparent))]
@@ -73,11 +74,7 @@ impl Forwarder {
         learning: bool,
         forwarding: bool,
     ) -> PyResult<()> {
-        let member = Member {
-            tagged,
-            learning,
-            forwarding,
-        };
+        let member = Member { tagged, learning, forwarding };
         self.with(py, |state| state.plane.set_member(vlan.0, port.0, member))
     }
 
@@ -114,8 +111,7 @@ impl Forwarder {
         gc_interval_ns: Number,
         min_persistence_ns: Number,
     ) -> PyResult<()> {
-        py.detach(|| self.0.set_aging(expire_ns.0, gc_interval_ns.0, min_persistence_ns.0))
-            .map_err(raised)
+        py.detach(|| self.0.set_aging(expire_ns.0, gc_interval_ns.0, min_persistence_ns.0)).map_err(raised)
     }
 
     fn set_table_limit(&self, py: Python<'_>, addresses: Number) -> PyResult<()> {
@@ -172,14 +168,7 @@ impl Forwarder {
     /// (frames in, octets in, frames out, octets out, not learned, drops by reason)
     fn counters(&self, py: Python<'_>, port: Number) -> PyResult<(u64, u64, u64, u64, u64, Vec<u64>)> {
         let of = self.with(py, |state| state.plane.statistics(port.0))?;
-        Ok((
-            of.in_frames,
-            of.in_octets,
-            of.out_frames,
-            of.out_octets,
-            of.not_learned,
-            of.drops.to_vec(),
-        ))
+        Ok((of.in_frames, of.in_octets, of.out_frames, of.out_octets, of.not_learned, of.drops.to_vec()))
     }
 
     fn reset_statistics(&self, py: Python<'_>, port: Number) -> PyResult<()> {
@@ -208,6 +197,11 @@ impl Forwarder {
     /// Readable when events wait, or when the thread has ended.
     fn events_fd(&self) -> i32 {
         self.0.events_fd()
+    }
+
+    /// Are whole turns sent by one system call?
+    fn uses_io_uring(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.0.with(|state| state.uses_io_uring()))
     }
 
     /// Why the thread ended without being asked to.
@@ -265,13 +259,7 @@ fn raised(error: Error) -> PyErr {
 
 fn entry_tuple<'py>(py: Python<'py>, entry: &Entry) -> EntryTuple<'py> {
     let key = entry.key;
-    (
-        PyBytes::new(py, &key.mac()),
-        key.vlan(),
-        entry.port,
-        entry.last_seen_ns,
-        entry.serial,
-    )
+    (PyBytes::new(py, &key.mac()), key.vlan(), entry.port, entry.last_seen_ns, entry.serial)
 }
 
 fn event_tuple<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyTuple>> {
@@ -280,13 +268,7 @@ fn event_tuple<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyTupl
         Event::Bpdu { port, vlan, frame } => (0, port, vlan, octets(&frame)).into_pyobject(py),
         Event::Learned { mac, vlan, port } => (1, octets(&mac), vlan, port).into_pyobject(py),
         Event::Forgot { mac, vlan, port } => (2, octets(&mac), vlan, port).into_pyobject(py),
-        Event::Packet {
-            direction,
-            port,
-            vlan,
-            frame,
-            when_ns,
-        } => {
+        Event::Packet { direction, port, vlan, frame, when_ns } => {
             let direction = match direction {
                 Direction::In => 1,
                 Direction::Out => 2,
