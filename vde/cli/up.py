@@ -98,13 +98,15 @@ def _timeout_ns(text: str) -> int:
 
 def _pull(lab: "Lab") -> dict[str, "ImageFiles"]:
     from vde.cli.image import Display
-    from vde.lab.boot_files import image_names, pull_images
+    from vde.lab.boot_files import check_command_lines, image_names, pull_images
 
     display = Display()
     try:
-        return pull_images(image_names(lab), lambda name: display.show)
+        images = pull_images(image_names(lab), lambda name: display.show)
     finally:
         display.clear()
+    check_command_lines(lab)
+    return images
 
 
 def _dry_run(home: "Home", lab: "Lab", *, recreate: bool) -> int:

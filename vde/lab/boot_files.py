@@ -4,9 +4,11 @@ import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from vde.errors import ConfigError
 from vde.image import store
 from vde.image.errors import ImageError
 from vde.image.progress import Progress
+from vde.lab.commands import parameters
 from vde.lab.messages import ImageFiles
 from vde.lab.resolved import Guest, Lab
 
@@ -38,6 +40,21 @@ def cached_images(names: Iterable[str]) -> dict[str, ImageFiles]:
         except ImageError:
             continue  # not there: it would be pulled
     return found
+
+
+def check_command_lines(lab: Lab) -> None:
+    """Every guest's kernel gets its whole command line: loaders cut what is too long without a word.
+
+    Raises:
+        ConfigError: names the guest, and how long its line may be.
+        ImageError: an image is not in the cache.
+    """
+    for node in lab.nodes.values():
+        if isinstance(node, Guest):
+            try:
+                store.open_image(node.image).command_line(f"{parameters(node)} {node.cmdline}".rstrip())
+            except ConfigError as error:
+                raise ConfigError(f"node {node.name!r}: {error}; shorten cmdline or name") from None
 
 
 def _files(image: store.Image) -> ImageFiles:
