@@ -99,7 +99,6 @@ def test_unixterm_copies_both_ways(start_switch: StartSwitch, need_tool: NeedToo
         assert screen.read_until("vde$ ").endswith("1000 Success\n\nvde$ ")
         screen.type("vlan/print 5\n")
         assert "0000 DATA END WITH '.'\nVLAN 0005\n.\n1000 Success\n" in screen.read_until("vde$ ")
-        screen.type("shutdown\n")
-        assert screen.read_until("SESSION").endswith("9999 END OF SESSION")
+        screen.type("shutdown\n")  # unixterm may see the end of the connection before it shows our farewell
         assert process.wait(PATIENCE_S) == 0
     assert switch.process.wait(PATIENCE_S) == 0
