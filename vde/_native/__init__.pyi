@@ -6,7 +6,14 @@ class Forwarder:
     """Frames in and out of descriptors: see `switch.forwarding.native` and `switch.forwarding.contract`."""
 
     def __new__(
-        cls, *, max_frame_octets: int, queue_frames: int, send_buffer_octets: int, events: int, seed: int, io_uring: bool = True
+        cls,
+        *,
+        max_frame_octets: int,
+        queue_frames: int,
+        send_buffer_octets: int,
+        events: int,
+        seed: int,
+        io_uring: bool = True,
     ) -> Self: ...
     def set_mode(self, *, hub: bool, fstp: bool, vlan_transparent: bool) -> None: ...
     def add_port(self, port: int, native_vlan: int) -> None: ...

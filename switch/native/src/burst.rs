@@ -6,7 +6,7 @@
 //! once (measured: a quarter more frames a second between eight pairs, two thirds more in a flood, on two processors).
 //!
 //! Every request completes within the submission, because it may not block. The ring is used by whoever holds the
-//! forwarder's lock. Where io_uring is not to be had (old kernels, `kernel.io_uring_disabled`, seccomp), [`crate::send`]
+//! forwarder's lock. Where io_uring is not to be had (old kernels, `kernel.io_uring_disabled`, seccomp), `send`
 //! does the work alone.
 
 use crate::frame::{Form, TAG_OCTETS};

@@ -63,6 +63,7 @@ impl Forwarder {
         if state.running || state.closed {
             return Err(Error::State("poll: the forwarder is running, or closed"));
         }
+        state.prepare();
         state.polled_ns = now_ns;
         state.plane.collect(now_ns);
         let mut ready = Vec::new();
@@ -87,6 +88,7 @@ impl Forwarder {
             if state.running || state.closed {
                 return Err(Error::State("run: once only"));
             }
+            state.prepare();
             state.running = true;
             state.announce();
         }

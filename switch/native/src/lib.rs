@@ -5,15 +5,17 @@
 //! readable Python is `switch/forwarding/reference.py`, and a stateful test holds the two equal.
 //!
 //! Theory of operation: one epoll set. A *turn* serves one ready endpoint: what waits in its queue is sent, then up to
-//! 32 of its frames are received by one `recvmmsg` into a fixed arena ([`receive`]). The sans-I/O [`plane`] decides on
-//! each frame and puts its index on the lists of the endpoints that get it ([`outbox`]); at the end of the turn each
-//! list leaves by one `sendmmsg` ([`send`]) straight from the arena, tags being put in and taken out by iovecs. What the
-//! kernel does not take is copied to the endpoint's bounded queue. Nothing ever blocks but `epoll_wait`.
+//! 32 of its frames are received by one `recvmmsg` into a fixed arena (`receive`). The sans-I/O [`plane`] decides on
+//! each frame and puts its number on the lists of the endpoints that get it (`outbox`). At the end of the turn the
+//! lists leave straight from the arena, tags being put in and taken out by iovecs: all of them by one submission to
+//! io_uring (`burst`) where it is certain that the kernel has room for them (`room`), else each by one `sendmmsg`
+//! (`send`). What the kernel does not take is copied to the endpoint's bounded queue (`queue`). Nothing ever blocks
+//! but `epoll_wait`.
 //!
 //! All state is behind one lock ([`forwarder`]), which the thread holds for a turn at a time and hands over fairly.
 //!
 //! Limits: the arena, the lists (32 frames, times the mirrors), queues, events and the table are bounded; ports ≤ 65,536.
-//! Not supported: offloads (virtio-net headers), io_uring, more than one thread.
+//! Not supported: offloads (virtio-net headers), receiving by io_uring, more than one thread.
 //!
 //! Read first: [`plane`], then [`forwarder`].
 

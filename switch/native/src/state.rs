@@ -23,8 +23,9 @@ pub struct State {
     outbox: Outbox,
     receiver: Receiver,
     sender: Sender,
-    /// None: not to be had, or not wanted.
+    /// None: not to be had, or not wanted, or not tried yet.
     burst: Option<Burst>,
+    wants_burst: bool,
     parcels: Vec<Parcel>,
     rounds: u64,
     /// Of the last poll; while the thread runs, the clock is asked instead.
@@ -55,7 +56,8 @@ impl State {
             outbox: Outbox::default(),
             receiver: Receiver::new(limits.max_frame_octets),
             sender: Sender::new(),
-            burst: if io_uring { Burst::new().ok() } else { None },
+            burst: None,
+            wants_burst: io_uring,
             parcels: Vec::new(),
             rounds: 0,
             polled_ns: 0,
@@ -126,13 +128,23 @@ impl State {
     /// Close every endpoint's descriptor.
     pub fn close(&mut self) {
         self.closed = true;
+        self.burst = None;
         for slot in self.endpoints.used() {
             self.remove(slot);
         }
     }
 
+    /// Have a ring, if that is wanted and possible. Not done at once, but when forwarding begins: a ring does not stand
+    /// a daemon's fork.
+    pub fn prepare(&mut self) {
+        if std::mem::take(&mut self.wants_burst) {
+            self.burst = Burst::new().ok();
+        }
+    }
+
     /// Are whole turns sent by one system call?
-    pub fn uses_io_uring(&self) -> bool {
+    pub fn uses_io_uring(&mut self) -> bool {
+        self.prepare();
         self.burst.is_some()
     }
 

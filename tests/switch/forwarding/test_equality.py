@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from operator import methodcaller
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -59,7 +60,7 @@ class TwoForwarders(RuleBasedStateMachine):
         self.limits = limits
         self.rigs = tuple(Rig(kind, limits, (0, 10)) for kind in ("python", "native", "sendmmsg"))
         for number in range(ports):
-            self.both(lambda rig, number=number: rig.port(number))
+            self.both(methodcaller("port", number))
         if hash_events:
             self.both(lambda rig: rig.forwarder.watch(Watch.HASH))
 
@@ -213,9 +214,9 @@ class TwoForwarders(RuleBasedStateMachine):
         self.configure(lambda f: sorted(f.entries(), key=lambda entry: entry.serial))
         self.configure(lambda f: f.events_lost())
         for port in range(7):
-            self.configure(lambda f, port=port: f.statistics(port))
+            self.configure(methodcaller("statistics", port))
         for endpoint in range(9):
-            self.configure(lambda f, endpoint=endpoint: f.queue_length(endpoint))
+            self.configure(methodcaller("queue_length", endpoint))
 
     def teardown(self) -> None:
         if not hasattr(self, "rigs"):

@@ -15,8 +15,8 @@ from tests.vde_client import frame
 
 SENDER, STALLED, CLIENT, SERVER = 1, 2, 3, 4
 RECEIVERS = range(2, 18)
-FRAMES = {"python": 2_000, "native": 8_000, "sendmmsg": 8_000}
-ROUNDS = 2_000
+FRAMES = {"python": 1_000, "native": 4_000, "sendmmsg": 4_000}
+ROUNDS = 1_000
 WINDOW = 64
 
 
