@@ -1,6 +1,7 @@
 """What all tests share: hypothesis profiles, and the rule for missing tools."""
 
 import contextlib
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ from hypothesis import settings
 
 from tests.switch_process import SwitchProcess
 from tests.tools import NeedTool
+
+# A background job of a shell has interrupts ignored, and so would every program that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("default", deadline=None, max_examples=100)
 settings.register_profile("long", deadline=None, max_examples=5000)

@@ -186,7 +186,7 @@ class Findings:
         done = [result for result in self.cells if result.runs]
         today, idle = strftime("%Y-%m-%d", gmtime()), "kept awake" if self.awake else "sleep"
         parts = [
-            f"{today}, {machine.description()}; {options.runs} runs of {options.seconds:g} s in {options.slices} slices,"
+            f"{today}, {machine.description()}; {options.runs} runs, {options.seconds:g} s in {options.slices} slices,"
             f" window {options.window}, idle processors {idle}."
             f" Theirs (t): {_version(options.against)}. Ours (o): `{shlex.join(ours)}`."
         ]
