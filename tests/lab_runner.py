@@ -34,6 +34,8 @@ class LabRunner:
         self.runtime = directory / "run"
         self.runtime.mkdir()
         self.environment = os.environ | {"XDG_RUNTIME_DIR": str(self.runtime), "COLUMNS": "120"}
+        self.command = [str(VDE)]
+        self.identity: dict[str, Any] = {}  # `user`, `group` and `extra_groups` of subprocess.Popen
         self._started: list[subprocess.Popen[bytes]] = []
         if fake_guests:
             self._make_guests()
@@ -67,27 +69,29 @@ class LabRunner:
             stdin: what it reads.
         """
         done = subprocess.run(
-            [VDE, *arguments],
+            [*self.command, *arguments],
             cwd=self.directory,
             env=self.environment,
             input=stdin,
             capture_output=True,
             timeout=PATIENCE_S,
             check=False,
+            **self.identity,
         )
-        text = (done.stdout + done.stderr).decode()
+        text: str = (done.stdout + done.stderr).decode()
         assert status is None or done.returncode == status, f"exit status {done.returncode}:\n{text}"
         return text
 
     def start(self, *arguments: str) -> "Running":
         """Start a command."""
         process = subprocess.Popen(
-            [VDE, *arguments],
+            [*self.command, *arguments],
             cwd=self.directory,
             env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            **self.identity,
         )
         self._started.append(process)
         return Running(process)

@@ -18,9 +18,9 @@ SWITCH = "vdeswitch"
 
 
 def find_program(name: str) -> str | None:
-    """Its path: next to the running Python (where pip puts our own), or on $PATH."""
+    """Its path: our own is next to the running Python, where pip puts it; others are on $PATH."""
     beside = Path(sys.executable).parent / name
-    if os.access(beside, os.X_OK):
+    if name == SWITCH and os.access(beside, os.X_OK):
         return os.fspath(beside)
     return shutil.which(name)
 
