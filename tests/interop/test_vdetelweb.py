@@ -56,7 +56,7 @@ def vdetelweb(program: str, switch: SwitchProcess) -> Iterator[None]:
             yield
             assert process.poll() is None
         finally:
-            process.terminate()
+            process.kill()  # it may ignore the others
             process.wait(PATIENCE_S)
 
 
