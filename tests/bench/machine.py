@@ -2,6 +2,7 @@
 
 import os
 import platform
+import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,6 +62,25 @@ class Disturbance:
         """Share of all processors since the beginning."""
         total, idle, own = (now - then for now, then in zip(self._now(), self._begun, strict=True))
         return max(0.0, 100.0 * (total - idle - own) / max(total, 0.01))
+
+
+@contextmanager
+def alone(patience_s: float) -> Iterator[None]:
+    """Keep other benchmarks of this machine waiting: two that repeat disturbed runs would disturb each other for ever.
+
+    Whoever waits longer than `patience_s` goes on regardless. The lock is an abstract unix address, which ends with
+    the process.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as lock:
+        deadline = monotonic() + patience_s
+        while monotonic() < deadline:
+            try:
+                lock.bind("\0vde-fabric-benchmark")
+            except OSError:
+                sleep(SAMPLE_S)  # nobody tells when it is free
+            else:
+                break
+        yield
 
 
 def wait_quiet(below_pct: float, patience_s: float) -> float:
