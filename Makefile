@@ -59,7 +59,7 @@ $(VENV)/.tools: pyproject.toml setup/constraints setup/packages
 
 $(VENV)/.built: $(VENV)/.tools $(RUST)
 	@echo 'setup: building the native module (a minute the first time)'
-	@$(BIN)/maturin develop --release --quiet
+	@PIP_QUIET=1 $(BIN)/maturin develop --release --quiet
 	@touch $@
 
 constraints: $(VENV)/.tools
