@@ -89,6 +89,15 @@ impl Plane {
         if was { Ok(()) } else { Err(Error::Unknown(format!("port {port} is no member of VLAN {vlan}"))) }
     }
 
+    /// `port` is one that `check_port` has found; the slot is its caller's name for the endpoint.
+    pub fn add_endpoint(&mut self, port: u16, slot: u32) {
+        self.port(port).endpoints.push(slot);
+    }
+
+    pub fn remove_endpoint(&mut self, port: u16, slot: u32) {
+        self.port(port).endpoints.retain(|&other| other != slot);
+    }
+
     pub fn set_aging(&mut self, expire_ns: u64, gc_interval_ns: u64, min_persistence_ns: u64) -> Result<()> {
         for (what, value_ns) in
             [("expire_ns", expire_ns), ("gc_ns", gc_interval_ns), ("min_persistence_ns", min_persistence_ns)]
@@ -190,7 +199,7 @@ impl Plane {
     }
 
     /// A port that `check_port` has found.
-    pub(crate) fn port(&mut self, number: u16) -> &mut Port {
+    fn port(&mut self, number: u16) -> &mut Port {
         self.ports[usize::from(number)].as_mut().expect("check_port was asked before")
     }
 

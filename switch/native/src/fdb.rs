@@ -178,7 +178,7 @@ impl Table {
         Outcome::Learned
     }
 
-    /// Forget what has not been heard of for longer than `expire_ns`. As [`Table::forget`].
+    /// Forget what has not been heard of for longer than `expire_ns`. As `forget`.
     pub fn expire(&mut self, now_ns: u64, wanted: bool) -> Vec<Entry> {
         let Some(oldest_ns) = now_ns.checked_sub(self.expire_ns) else {
             return Vec::new();
@@ -186,7 +186,7 @@ impl Table {
         self.forget(|entry| entry.last_seen_ns < oldest_ns, wanted)
     }
 
-    /// Forget a port's addresses, of one VLAN or of all. As [`Table::forget`].
+    /// Forget a port's addresses, of one VLAN or of all. As `forget`.
     pub fn forget_port(&mut self, port: u16, vlan: Option<u16>, wanted: bool) -> Vec<Entry> {
         if self.count_on(port) == 0 {
             return Vec::new();
@@ -194,12 +194,12 @@ impl Table {
         self.forget(|entry| entry.port == port && vlan.is_none_or(|vlan| entry.key.vlan() == vlan), wanted)
     }
 
-    /// Forget a VLAN's addresses. As [`Table::forget`].
+    /// Forget a VLAN's addresses. As `forget`.
     pub fn forget_vlan(&mut self, vlan: u16, wanted: bool) -> Vec<Entry> {
         self.forget(|entry| entry.key.vlan() == vlan, wanted)
     }
 
-    /// Forget every address, and give the memory back. As [`Table::forget`].
+    /// Forget every address, and give the memory back. As `forget`.
     pub fn forget_all(&mut self, wanted: bool) -> Vec<Entry> {
         let gone = self.forget(|_| true, wanted);
         self.entries = Vec::new();

@@ -84,7 +84,7 @@ impl State {
         // SAFETY: the contract of `attach`: the descriptor is ours from here on.
         let endpoint = unsafe { prepared.own(number, port, serial, limits.queue_frames) };
         let slot = self.endpoints.insert(endpoint);
-        self.plane.port(port).endpoints.push(slot);
+        self.plane.add_endpoint(port, slot);
         Ok(())
     }
 
@@ -310,7 +310,7 @@ impl State {
             if !endpoint.failed {
                 let _ = self.poller.remove(endpoint.as_raw_fd()); // likewise
             }
-            self.plane.port(endpoint.port).endpoints.retain(|&other| other != slot);
+            self.plane.remove_endpoint(endpoint.port, slot);
         }
     }
 }

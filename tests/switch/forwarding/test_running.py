@@ -5,6 +5,8 @@ import gc
 import hashlib
 import os
 import socket
+import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 
@@ -103,6 +105,31 @@ async def test_ports_come_and_go_while_it_runs(make_rig: MakeRig) -> None:
             assert await received(rig.peers[2]) == frame(1)
             rig.detach(1)
             rig.forwarder.remove_port(1)
+
+
+async def test_configuration_is_not_starved_by_traffic(rig: Rig) -> None:
+    """Two ports answer each other's frames without end; a call waits for one turn at most, not for a pause."""
+    stopped = threading.Event()
+
+    def talk(number: int, to: int) -> None:
+        rig.peers[number].settimeout(0.1)
+        while not stopped.is_set():
+            with contextlib.suppress(TimeoutError, BlockingIOError):
+                rig.peers[number].send(frame(number, to))
+                rig.peers[number].recv(2000)
+
+    async with running(rig.forwarder), trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, talk, 1, 2)
+        nursery.start_soon(trio.to_thread.run_sync, talk, 2, 1)
+        while rig.forwarder.statistics(2).in_frames < 100:
+            await trio.lowlevel.checkpoint()
+        started = time.monotonic()
+        for vlan in range(1, 501):
+            rig.forwarder.add_vlan(vlan)
+            rig.forwarder.set_member(vlan, 1, tagged=True, learning=True, forwarding=True)
+            rig.forwarder.remove_vlan(vlan)
+        assert time.monotonic() - started < 10
+        stopped.set()
 
 
 async def test_addresses_expire_without_traffic(rig: Rig) -> None:
