@@ -60,13 +60,14 @@ class LabRunner:
         """The topology."""
         self.file.write_text(text)
 
-    def vde(self, *arguments: str, status: int | None = 0, stdin: bytes = b"") -> str:
+    def vde(self, *arguments: str, status: int | None = 0, stdin: bytes = b"", timeout_s: float = PATIENCE_S) -> str:
         """Run a command to its end; what it wrote, standard error after standard output.
 
         Args:
             arguments: of `vde`.
             status: the exit status that it must have; None: any.
             stdin: what it reads.
+            timeout_s: how long it may take.
         """
         done = subprocess.run(
             [*self.command, *arguments],
@@ -74,7 +75,7 @@ class LabRunner:
             env=self.environment,
             input=stdin,
             capture_output=True,
-            timeout=PATIENCE_S,
+            timeout=timeout_s,
             check=False,
             **self.identity,
         )

@@ -113,7 +113,10 @@ def _relay(line: "socket.socket", *, linger_ns: int | None) -> bool:
             if descriptor == keyboard:
                 typed = os.read(keyboard, CHUNK_OCTETS)
                 before, detach, _ = typed.partition(DETACH) if linger_ns is None else (typed, b"", b"")
-                line.sendall(before if linger_ns is None else before.replace(b"\n", b"\r"))
+                try:
+                    line.sendall(before if linger_ns is None else before.replace(b"\n", b"\r"))
+                except ConnectionError:
+                    return False
                 if detach or (not typed and linger_ns is None):
                     return True
                 if not typed:

@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _main(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
+        print("\nvde: interrupted", file=sys.stderr)
         return status.INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away (`vde logs | head`). Python would complain once more at exit.

@@ -21,6 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the lab until it is taken down."""
     import trio
 
+    from switch.descriptors import raise_limit
     from vde.lab.places import Home
     from vde.lab.supervisor import supervise
 
@@ -30,5 +31,6 @@ def run(args: argparse.Namespace) -> int:
         os.write(args.ready_fd, b"ready\n")
         os.close(args.ready_fd)
 
+    raise_limit()  # four for each node
     trio.run(supervise, home, ready)
     return status.DONE

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         raise LabFailed(f"the supervisor of lab '{lab.name}' has ended; see {home.state / 'supervisor.log'}")
     if report.is_down:
         wait_until_gone(home)
-    report.conclude(lab, interrupted=interrupted, foreground=hold)
+    report.conclude(lab, file, interrupted=interrupted)
     return report.status(interrupted=interrupted)
 
 
@@ -183,29 +184,43 @@ class Report:
                 if event.outcome == "failed":
                     print(f"vde up: {event.text}", file=sys.stderr, flush=True)
 
-    def conclude(self, lab: "Lab", *, interrupted: bool, foreground: bool) -> None:
+    def conclude(self, lab: "Lab", file: Path, *, interrupted: bool) -> None:
         """The last lines: what it has come to, and what to try next."""
         from vde.lab.resolved import Guest
 
+        vde = own_name()
         guest = next((node.name for node in lab.nodes.values() if isinstance(node, Guest)), None)
+        console = [f"{vde} console {guest}    (Ctrl-] detaches)"] if guest else []
         if self.is_down:
             print(f"{self.lab}: down, nothing is left running")
-            if self.outcome == "done" and foreground and guest:
-                print(f"try:  vde up FILE   and then   vde console {guest}   (Ctrl-] detaches)   ·   vde down")
+            if self.outcome == "done":
+                _suggest([f"{vde} up {file}", *console, f"{vde} down"])
         elif interrupted:
-            print(f"{self.lab}: the lab that ran before goes on, changed in part; 'vde up' again completes it")
+            print(f"{self.lab}: the lab that ran before goes on, changed in part; '{vde} up' again completes it")
         elif self.outcome == "done":
             print(f"{self.lab}: {'up' if self.changes else 'up to date'}")
-            console = f"vde console {guest}   (Ctrl-] detaches)   ·   " if guest else ""
-            print(f"try:  {console}vde ps   ·   vde down")
+            _suggest([*console, f"{vde} ps", f"{vde} down"])
         else:
-            print(f"{self.lab}: not all is well; see 'vde ps', 'vde logs', and 'vde down'", file=sys.stderr)
+            print(f"{self.lab}: not all is well; see '{vde} ps', '{vde} logs', and '{vde} down'", file=sys.stderr)
 
     def status(self, *, interrupted: bool) -> int:
         """The exit status."""
         if interrupted:
             return status.INTERRUPTED
         return {"done": status.DONE, "check_failed": status.CHECK_FAILED}.get(self.outcome or "", status.FAILED)
+
+
+def own_name() -> str:
+    """What to type to run this program again: `vde` if that is on $PATH, else its path from here."""
+    program = Path(sys.argv[0])
+    found = shutil.which("vde")
+    if found is not None and program.exists() and os.path.samefile(found, program):
+        return "vde"
+    return os.path.relpath(program) if program.name == "vde" else "vde"
+
+
+def _suggest(commands: list[str]) -> None:
+    print("\n".join(["try:", *(f"  {command}" for command in commands)]))
 
 
 def show_check(event: "Event") -> None:
