@@ -133,12 +133,11 @@ def crowds(results: Sequence[CrowdResult]) -> str:
             base = first.setdefault((result.crowd.series, variant), cost)
             row += [
                 f"{cost:,.0f} (×{cost / base if base else 0:.2f})",
-                f"{median(m.frames_per_s for m in runs) / 1e6:.3f}",
                 f"{median(result.grown_kib[variant]) / 1024:.1f}",
             ]
         row.append(" / ".join(str(max(m.strays for m in result.runs[v])) for v in variants))
         rows.append(row)
     head = ["load", "ports", "addresses"]
     for variant in variants:
-        head += [f"{variant}: CPU ns/frame", "M/s", "MiB more"]
+        head += [f"{variant}: CPU ns/frame", "MiB more"]
     return _rows([*head, "flooded"], rows)
