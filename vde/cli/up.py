@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from vde.lab.errors import LabFailed
     from vde.lab.messages import Up
     from vde.lab.places import home_of
-    from vde.lab.programs import require_programs
+    from vde.lab.programs import program_versions, require_programs
     from vde.lab.read import load
 
     timeout_ns = _timeout_ns(args.timeout)
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         check=not args.no_checks,
         hold=hold,
         timeout_ns=timeout_ns,
-        version=version("vde-fabric"),
+        versions={"vde-fabric": version("vde-fabric"), **program_versions(lab.nodes.values())},
     )
     with connect(home) as connection:
         report = Report(lab.name)

@@ -21,6 +21,7 @@ from vde.lab.messages import Event
 from vde.lab.places import Home
 
 CHUNK_OCTETS = 64 << 10
+MOST_LOG_OCTETS = 1 << 20  # chosen; it has a traceback now and then
 READY = b"ready\n"
 CONNECT_NS = 10 * 10**9  # chosen
 BETWEEN_TRIES_S = 0.05  # chosen
@@ -118,12 +119,16 @@ def connect(home: Home) -> Connection:
             return Connection(home)
         except NotRunning:
             if not is_running(home):
-                start_supervisor(home)
-            elif clock.monotonic_ns() > deadline_ns:
+                try:
+                    start_supervisor(home)
+                    continue
+                except LabFailed:
+                    if not is_running(home):
+                        raise
+            # Somebody else's has just begun, or just ends: it has its lock, but not its socket.
+            if clock.monotonic_ns() > deadline_ns:
                 raise LabFailed(f"the supervisor of lab '{home.name}' does not answer") from None
-            else:
-                # Somebody else's has just begun, or just ends: it has its lock, but not its socket.
-                time.sleep(BETWEEN_TRIES_S)
+            time.sleep(BETWEEN_TRIES_S)
 
 
 def wait_until_gone(home: Home) -> None:
@@ -146,7 +151,8 @@ def start_supervisor(home: Home) -> None:
     said = home.state / "supervisor.log"
     reading, writing = os.pipe()
     try:
-        with said.open("wb") as log:
+        before = said.stat().st_size if said.exists() else 0
+        with said.open("ab" if before < MOST_LOG_OCTETS else "wb") as log:
             subprocess.run(
                 [sys.executable, "-c", _DETACH, str(writing), *_command(home, writing)],
                 stdin=subprocess.DEVNULL,
@@ -166,7 +172,7 @@ def start_supervisor(home: Home) -> None:
         os.close(reading)
         if writing >= 0:
             os.close(writing)
-    lines = said.read_text(errors="replace").strip().splitlines()[-20:]
+    lines = said.read_text(errors="replace")[-MOST_LOG_OCTETS:].strip().splitlines()[-20:]
     raise LabFailed("\n".join(["the lab's supervisor did not start", *(f"    {line}" for line in lines)]))
 
 

@@ -7,7 +7,6 @@ and waits until it is ready. So there is no list of phases: what does not depend
 import os
 import sys
 from collections.abc import Callable, Iterable
-from importlib.metadata import version
 from typing import Any
 
 import trio
@@ -82,7 +81,7 @@ class LiveLab:
             if step.action == "stop":
                 del self.nodes[step.node]
         self.lab, self.images = wanted, up.images
-        run_record.write(self.home, wanted, up.images, version("vde-fabric"))
+        run_record.write(self.home, wanted, up.images, up.versions)
         coming = {
             step.node: self._make(wanted.nodes[step.node]) for step in steps if step.action in ("start", "restart")
         }

@@ -45,7 +45,7 @@ class Up(Message):
         check: run the checks afterwards.
         hold: take the lab down when this connection closes.
         timeout_ns: how long the nodes may take to be ready.
-        version: of the program that asks.
+        versions: of the programs that take part, for the record.
     """
 
     op: Literal["up"] = "up"
@@ -55,7 +55,7 @@ class Up(Message):
     check: bool = True
     hold: bool = False
     timeout_ns: int = Field(ge=0)
-    version: str
+    versions: dict[str, str] = {}
 
 
 class Down(Message):

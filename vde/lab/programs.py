@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ QEMU: Mapping[Architecture, tuple[str, str]] = {
     "mipsel": ("qemu-system-mipsel", "qemu-system-mips"),
 }
 SWITCH = "vdeswitch"
+VERSION_S = 20.0  # chosen
 
 
 def find_program(name: str) -> str | None:
@@ -34,6 +36,19 @@ def program_of(node: AnyNode) -> tuple[str, str] | None:
             return SWITCH, "this project, whose installation is not complete"
         case _:
             return None
+
+
+def program_versions(nodes: Iterable[AnyNode]) -> dict[str, str]:
+    """What the programs of others say about themselves, for the record."""
+    found = {}
+    for name in sorted({program[0] for node in nodes if isinstance(node, Guest) and (program := program_of(node))}):
+        path = find_program(name)
+        if path is not None:
+            said = subprocess.run(
+                [path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=VERSION_S
+            )
+            found[name] = said.stdout.decode(errors="replace").partition("\n")[0][:200]
+    return found
 
 
 def require_programs(nodes: Iterable[AnyNode]) -> None:

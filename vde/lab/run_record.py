@@ -35,15 +35,13 @@ def _without_empty(value: Any) -> Any:
     return value
 
 
-def run_facts(lab: Lab, images: Mapping[str, ImageFiles], version: str) -> dict[str, Any]:
+def run_facts(lab: Lab, images: Mapping[str, ImageFiles], versions: Mapping[str, str]) -> dict[str, Any]:
     """What one would have to know to repeat the run."""
     used = {node.image for node in lab.nodes.values() if isinstance(node, Guest)}
     return {
         "lab": lab.name,
         "seed": lab.seed,
-        "version": version,
-        "python": platform.python_version(),
-        "kernel": platform.release(),
+        "versions": {**versions, "python": platform.python_version(), "linux": platform.release()},
         "images": {
             name: {
                 "kernel_version": image.kernel_version,
@@ -56,7 +54,7 @@ def run_facts(lab: Lab, images: Mapping[str, ImageFiles], version: str) -> dict[
     }
 
 
-def write(home: Home, lab: Lab, images: Mapping[str, ImageFiles], version: str) -> None:
+def write(home: Home, lab: Lab, images: Mapping[str, ImageFiles], versions: Mapping[str, str]) -> None:
     """Write both files.
 
     Raises:
@@ -64,7 +62,7 @@ def write(home: Home, lab: Lab, images: Mapping[str, ImageFiles], version: str) 
     """
     try:
         _replace(home.state / "resolved.yml", resolved_yaml(lab))
-        _replace(home.state / "run.json", json.dumps(run_facts(lab, images, version), indent=2) + "\n")
+        _replace(home.state / "run.json", json.dumps(run_facts(lab, images, versions), indent=2) + "\n")
     except OSError as error:
         raise NoPlace(f"{home.state}: {error.strerror}") from None
 

@@ -39,6 +39,9 @@ def option(name: str) -> list[str]:
 
 
 def main() -> None:
+    if sys.argv[1:] == ["--version"]:
+        sys.stdout.write("fake-qemu 1\n")
+        return
     words = option("-append")[0].split()
     chosen = {word.partition("=")[0]: word.partition("=")[2] for word in words}
     if "fake.die" in chosen:

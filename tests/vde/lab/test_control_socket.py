@@ -75,9 +75,9 @@ class Peer:
         b'{"op": "console", "node": "../../etc/passwd"}\n',
         b'{"op": "follow", "nodes": ["none"]}\n',
         b'{"op": "check", "names": ["none"]}\n',
-        b'{"op":"up","timeout_ns":1,"version":"1","lab":{"name":"two","seed":"1","nodes":'
+        b'{"op":"up","timeout_ns":1,"lab":{"name":"two","seed":"1","nodes":'
         b'{"../x":{"kind":"switch","name":"../x","numports":3}}}}\n',
-        b'{"op":"up","timeout_ns":1,"version":"1","lab":{"name":"two","seed":"1","nodes":{"a":'
+        b'{"op":"up","timeout_ns":1,"lab":{"name":"two","seed":"1","nodes":{"a":'
         b'{"kind":"tap","name":"a","interface":"x","segment":"nowhere"}}}}\n',
     ],
     ids=lambda octets: octets[:20].decode(errors="replace"),

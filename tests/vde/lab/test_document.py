@@ -169,7 +169,7 @@ def as_yaml(value: Any) -> str:
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_garbage_octets_give_an_error_or_a_tree(octets: bytes) -> None:
+def test_random_octets_give_an_error_or_a_tree(octets: bytes) -> None:
     """Whatever the file: a tree, or complaints about places in it."""
     complaints = Complaints("f.yml")
     node = read_octets(octets, complaints)
@@ -177,7 +177,7 @@ def test_garbage_octets_give_an_error_or_a_tree(octets: bytes) -> None:
 
 
 @given(TOPOLOGIES)
-def test_garbage_topologies_give_an_error_or_a_lab(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
+def test_random_topologies_give_an_error_or_a_lab(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
     """Whatever is said with the keys of the format: a lab, or errors at places that exist."""
     file = tmp_path_factory.getbasetemp() / "garbage.yml"
     file.write_text(as_yaml(value))

@@ -74,7 +74,7 @@ PLAUSIBLE = st.fixed_dictionaries(
 
 
 @given(TOPOLOGIES | PLAUSIBLE | PLAUSIBLE.map(lambda lab: {"topology": lab}))
-def test_whatever_is_accepted_follows_the_schema(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
+def test_random_files_that_are_accepted_follow_the_schema(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
     """The validator is at least as strict as the schema."""
     file = tmp_path_factory.getbasetemp() / "any.yml"
     file.write_text(as_yaml(value))

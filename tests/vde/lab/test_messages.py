@@ -41,7 +41,7 @@ def test_events_survive_the_way_on_one_line(text: str, lines: list[str]) -> None
 
 
 @given(st.binary(max_size=300))
-def test_garbage_is_a_wire_error(octets: bytes) -> None:
+def test_random_octets_are_a_wire_error(octets: bytes) -> None:
     """Random octets are no request and no event, and raise nothing else."""
     for parse in (messages.parse_request, messages.parse_event):
         with pytest.raises(WireError):

@@ -180,6 +180,6 @@ def test_a_transcript_that_cannot_be_written_counts_what_is_lost(tmp_path: Path)
 
 
 @given(st.binary(max_size=300))
-def test_lines_of_garbage_are_printable(octets: bytes) -> None:
+def test_lines_of_random_octets_are_printable(octets: bytes) -> None:
     """Whatever a guest writes, what is shown of it cannot control the terminal."""
     assert all(line.isprintable() for line in text_lines(octets))

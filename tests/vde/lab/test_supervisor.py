@@ -65,6 +65,7 @@ def test_guests_become_ready_on_their_switch(labs: LabRunner) -> None:
     record = json.loads((labs.directory / ".vde" / "guests" / "run.json").read_text())
     assert record["seed"] == "guests"
     assert set(record["images"]) == {"debian-i386", "debian-malta"}
+    assert record["versions"]["qemu-system-mipsel"] == "fake-qemu 1"
     assert "name: guests" in (labs.directory / ".vde" / "guests" / "resolved.yml").read_text()
 
 
@@ -278,6 +279,16 @@ def test_a_second_up_at_the_same_time_is_refused(labs: LabRunner) -> None:
     assert "silent: down" in labs.vde("down"), "but down is not"
     assert up.wait() == 1
     labs.assert_nothing_is_left()
+
+
+def test_two_first_ups_at_the_same_moment_make_one_lab(labs: LabRunner) -> None:
+    labs.write(TWO_SWITCHES)
+    both = [labs.start("up"), labs.start("up")]
+    statuses = [up.wait() for up in both]
+    assert 0 in statuses
+    for up, status in zip(both, statuses, strict=True):
+        assert status == 0 or b"is being changed by somebody else" in up.output
+    assert {node["state"] for node in labs.nodes().values()} == {"ready"}
 
 
 def test_foreground_stays_until_ctrl_c(labs: LabRunner) -> None:
