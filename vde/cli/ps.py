@@ -45,12 +45,12 @@ def run(args: argparse.Namespace) -> int:
 
 def lab_status(home: "Home") -> dict[str, Any]:
     """What its supervisor says; without nodes if that was killed."""
-    from vde.lab.client import Connection
+    from vde.lab.client import ANSWER_S, Connection
     from vde.lab.errors import NotRunning
     from vde.lab.messages import Status
 
     try:
-        with Connection(home) as connection:
+        with Connection(home, ANSWER_S) as connection:
             for event in connection.ask(Status()):
                 if event.kind == "status":
                     return event.status

@@ -112,7 +112,7 @@ def _pull(lab: "Lab") -> dict[str, "ImageFiles"]:
 
 def _dry_run(home: "Home", lab: "Lab", *, recreate: bool) -> int:
     from vde.lab.boot_files import cached_images, image_names
-    from vde.lab.client import Connection
+    from vde.lab.client import ANSWER_S, Connection
     from vde.lab.errors import NotRunning
     from vde.lab.messages import Plan
     from vde.lab.plan import make_plan
@@ -124,7 +124,7 @@ def _dry_run(home: "Home", lab: "Lab", *, recreate: bool) -> int:
         if name not in images:
             print(f"image {name}: would be fetched")
     try:
-        with Connection(home) as connection:
+        with Connection(home, ANSWER_S) as connection:
             request = Plan(lab=lab, images=images, recreate=recreate)
             steps = [step for event in connection.ask(request) for step in event.steps]
     except NotRunning:

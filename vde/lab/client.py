@@ -23,6 +23,7 @@ from vde.lab.places import Home
 CHUNK_OCTETS = 64 << 10
 MOST_LOG_OCTETS = 1 << 20  # chosen; it has a traceback now and then
 READY = b"ready\n"
+ANSWER_S = 10.0  # chosen: for what takes no time
 CONNECT_NS = 10 * 10**9  # chosen
 BETWEEN_TRIES_S = 0.05  # chosen
 
@@ -30,14 +31,19 @@ BETWEEN_TRIES_S = 0.05  # chosen
 class Connection:
     """One request, and the events that answer it.
 
+    Args:
+        home: of the lab.
+        patience_s: how long the supervisor may be silent; None: for ever, as while guests boot.
+
     Raises:
         NotRunning: there is no supervisor.
     """
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, patience_s: float | None = None) -> None:
         self._home = home
         self._pending = bytearray()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(patience_s)
         try:
             self.socket.connect(os.fspath(home.control))
         except OSError:
@@ -57,7 +63,11 @@ class Connection:
         return self.events()
 
     def events(self) -> Iterator[Event]:
-        """Further events; also after an exception interrupted the iteration."""
+        """Further events; also after an exception interrupted the iteration.
+
+        Raises:
+            LabFailed: the supervisor does not answer.
+        """
         while True:
             while (end := self._pending.find(b"\n")) < 0:
                 if len(self._pending) > messages.MOST_OCTETS:
@@ -66,6 +76,8 @@ class Connection:
                     octets = self.socket.recv(CHUNK_OCTETS)
                 except ConnectionError:
                     octets = b""
+                except TimeoutError:
+                    raise LabFailed(f"the supervisor of lab '{self._home.name}' does not answer") from None
                 if not octets:
                     return
                 self._pending += octets

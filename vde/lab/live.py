@@ -81,6 +81,7 @@ class LiveLab:
             if step.action == "stop":
                 del self.nodes[step.node]
         self.lab, self.images = wanted, up.images
+        self.home.make_state()  # somebody may have cleaned up around us
         run_record.write(self.home, wanted, up.images, up.versions)
         coming = {
             step.node: self._make(wanted.nodes[step.node]) for step in steps if step.action in ("start", "restart")

@@ -2,12 +2,17 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests.lab_runner import LabRunner, Watched
+from tests.lab_runner import LabRunner, Watched, make_image
+from vde.lab.client import Connection
+from vde.lab.errors import LabFailed
+from vde.lab.messages import Status
+from vde.lab.places import Home
 
 TWO_SWITCHES = """
 name: two
@@ -171,6 +176,38 @@ def test_an_up_that_is_killed_leaves_nothing(labs: LabRunner, number: signal.Sig
     labs.assert_nothing_is_left()
 
 
+def test_a_supervisor_that_is_killed_during_up_is_told(labs: LabRunner) -> None:
+    labs.write(SILENT)
+    up = labs.start("up")
+    up.wait_for("a                starting")
+    os.kill(labs.pids()[""], signal.SIGKILL)
+    assert up.wait() == 1
+    assert b"the supervisor of lab 'silent' has ended" in up.output
+
+
+def test_a_supervisor_that_hangs_is_told(labs: LabRunner) -> None:
+    labs.write(TWO_SWITCHES)
+    labs.vde("up")
+    [control] = labs.runtime.glob("vde/*/control")
+    supervisor = labs.pids()[""]
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        home = Home("two", labs.file, labs.directory / ".vde" / "two", control.parent)
+        with Connection(home, patience_s=0.1) as connection, pytest.raises(LabFailed, match="does not answer"):
+            next(connection.ask(Status()))
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+
+
+def test_a_state_directory_that_vanishes_is_made_again(labs: LabRunner) -> None:
+    labs.write(TWO_SWITCHES)
+    labs.vde("up")
+    shutil.rmtree(labs.directory / ".vde")
+    labs.write(TWO_SWITCHES.replace("sw2: {kind: hub}", "sw2: {kind: hub, numports: 5}"))
+    labs.vde("up")
+    assert "numports: 5" in (labs.directory / ".vde" / "two" / "resolved.yml").read_text()
+
+
 def test_ctrl_c_during_a_later_up_leaves_the_lab_running(labs: LabRunner) -> None:
     labs.write(SWITCH_AND_GUESTS)
     labs.vde("up")
@@ -223,10 +260,6 @@ links: [new -- sw, c -- sw, a -- sw]
 
 
 def test_another_image_is_a_change(labs: LabRunner) -> None:
-    import shutil
-
-    from tests.lab_runner import make_image
-
     labs.write(SWITCH_AND_GUESTS)
     labs.vde("up")
     before = labs.pids()
