@@ -14,9 +14,6 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
 from vde.lab.errors import LabFailed
 from vde.lab.resolved import Tap
 
@@ -104,6 +101,9 @@ def configure(tap: Tap, *, is_admin: bool) -> list[Address]:
     """
     if not is_admin:
         return []
+    from pyroute2 import IPRoute  # a fifth of a second, which labs without taps need not wait
+    from pyroute2.netlink.exceptions import NetlinkError
+
     added: list[Address] = []
     try:
         with IPRoute() as route:
@@ -122,6 +122,9 @@ def remove_addresses(interface: str, addresses: Sequence[Address]) -> None:
     """Take back what `configure` added, if the interface is still there: one of ours vanished with the switch."""
     if not addresses:
         return
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
     with contextlib.suppress(NetlinkError), IPRoute() as route:
         index = _index(route, interface)
         for address in addresses if index is not None else ():
@@ -135,6 +138,8 @@ def _index(route: Any, interface: str) -> int | None:
 
 def _address(route: Any, command: str, index: int | None, address: Address) -> bool:
     """Whether it made a difference."""
+    from pyroute2.netlink.exceptions import NetlinkError
+
     try:
         route.addr(command, index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
     except NetlinkError as error:
