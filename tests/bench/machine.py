@@ -4,7 +4,7 @@ import os
 import platform
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -37,26 +37,30 @@ def foreign_load_pct() -> float:
     return 100.0 * (1.0 - (idle_after - idle_before) / max(1, all_after - all_before))
 
 
+def cpu_ticks(pid: int) -> int:
+    """utime and stime of all threads of a process (proc(5), /proc/PID/stat 14 and 15)."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(words[11]) + int(words[12])
+
+
 class Disturbance:
     """What others use of the machine over a time in which this process and its children work.
 
-    All processors' busy and stolen time, less this process's and that of its children that ended meanwhile: begin
-    and end while none is running.
+    All processors' busy and stolen time, less this process's, its children's that ended meanwhile, and that of
+    `pids`, children that run on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._pids = tuple(pids)
         self._begun = self._now()
 
-    @staticmethod
-    def _now() -> tuple[float, float, float]:
+    def _now(self) -> tuple[float, float, float]:
         everything, idle = _ticks()
         tick_s = 1.0 / os.sysconf("SC_CLK_TCK")
         times = os.times()
-        return (
-            everything * tick_s,
-            idle * tick_s,
-            times.user + times.system + times.children_user + times.children_system,
-        )
+        own = times.user + times.system + times.children_user + times.children_system
+        own += tick_s * sum(cpu_ticks(pid) for pid in self._pids)
+        return everything * tick_s, idle * tick_s, own
 
     def pct(self) -> float:
         """Share of all processors since the beginning."""

@@ -2,8 +2,8 @@
 
 For every run of every load two fresh switches are started and take turns, A B B A B A A B, under the same standard
 libvdeplug clients; ratios are taken within a run, so that the drift of the machine's speed falls out. `--ours
-vde_switch` compares the original with itself and must give 1.0: that is the test of the method. Before each run the
-tool waits, for a bounded time, until the machine is otherwise quiet; a run during which others used it is repeated.
+vde_switch` compares the original with itself and must give 1.0: that is the test of the method. A slice during which
+others used the machine is repeated, after a bounded wait for quiet.
 
 Only unix sockets in temporary directories; no privileges; ends by itself; leaves nothing behind, also on Ctrl-C.
 Result tables on standard output (Markdown), progress on standard error, everything raw with `--json`.
@@ -19,14 +19,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from tempfile import TemporaryDirectory
 from time import gmtime, strftime
 
 from tests.bench import machine, table
-from tests.bench.loadgen import LoadFailed, Measurement, build, run
+from tests.bench.loadgen import Load, LoadFailed, Measurement, build, run
 from tests.bench.scenarios import BOUND, PORTS, SCENARIOS, SIZES_OCTETS, Cell, cells, crowds
-from tests.bench.switches import command_line, cpu_ticks, running
+from tests.bench.switches import Switch, command_line, running
 from tests.bench.table import Comparison, CrowdResult
 from vde.errors import ConfigError
 
@@ -46,33 +46,41 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _measure_pair(program: Path, cell: Cell, options: argparse.Namespace) -> tuple[Measurement, Measurement]:
-    """One run of one cell: both switches are up, and have clients in turn (A B B A B A A B for four slices)."""
+def _measure_pair(
+    program: Path, cell: Cell, options: argparse.Namespace
+) -> tuple[float, tuple[Measurement, Measurement]]:
+    """One run of one cell: both switches are up, and have clients in turn (A B B A B A A B for four slices).
+
+    Returns also the share of the machine that others used meanwhile.
+    """
     load = replace(cell.load, seconds=cell.load.seconds / options.slices)
     slices: tuple[list[Measurement], list[Measurement]] = ([], [])
+    foreign_pct = []
     with running(options.against) as theirs, running(options.ours) as ours:
         both = (theirs, ours)
         for number in range(options.slices):
             for side in ((0, 1), (1, 0), (1, 0), (0, 1))[number % 4]:
-                idle = both[1 - side].pid
-                before = cpu_ticks(idle)
-                slices[side].append(run(program, both[side].url, load, both[side].pid))
-                if (ticks := cpu_ticks(idle) - before) > IDLE_TICKS:
-                    _say(f"warning: the {('first', 'second')[1 - side]} switch used {ticks} clock ticks while idle")
-    return Measurement.merged(slices[0]), Measurement.merged(slices[1])
+                pct, measured = _measure_slice(program, load, both[side], both[1 - side], options)
+                slices[side].append(measured)
+                foreign_pct.append(pct)
+    return mean(foreign_pct), (Measurement.merged(slices[0]), Measurement.merged(slices[1]))
 
 
-def _measure_undisturbed(
-    program: Path, cell: Cell, options: argparse.Namespace
-) -> tuple[float, tuple[Measurement, Measurement]]:
-    """The same, again if others used the machine meanwhile; of all tries the least disturbed, and by how much."""
+def _measure_slice(
+    program: Path, load: Load, switch: Switch, idle: Switch, options: argparse.Namespace
+) -> tuple[float, Measurement]:
+    """One slice, again if others used the machine meanwhile; of all tries the least disturbed, whatever it shows."""
     tries = []
-    for _ in range(options.tries):
-        with machine.alone(ALONE_S):
-            machine.wait_quiet(options.quiet_pct, options.patience)
-            disturbance = machine.Disturbance()
-            pair = _measure_pair(program, cell, options)
-            tries.append((disturbance.pct(), pair))
+    for number in range(options.tries):
+        with machine.alone(ALONE_S if options.quiet_pct <= 100 else 0):
+            if number:
+                machine.wait_quiet(options.quiet_pct, options.patience)
+            disturbance = machine.Disturbance([switch.pid, idle.pid])
+            before = machine.cpu_ticks(idle.pid)
+            measured = run(program, switch.url, load, switch.pid)
+            tries.append((disturbance.pct(), measured))
+            if (ticks := machine.cpu_ticks(idle.pid) - before) > IDLE_TICKS:
+                _say(f"warning: {idle.name} used {ticks} clock ticks while it had no clients")
         if tries[-1][0] < options.quiet_pct:
             break
     return min(tries, key=lambda one: one[0])
@@ -82,7 +90,7 @@ def compare(program: Path, results: Sequence[Comparison], options: argparse.Name
     """All cells, `--runs` times, into `results`."""
     for number in range(1, options.runs + 1):
         for result in results:
-            foreign_pct, pair = _measure_undisturbed(program, result.cell, options)
+            foreign_pct, pair = _measure_pair(program, result.cell, options)
             result.foreign_load_pct.append(foreign_pct)
             result.runs.append(pair)
             _say(f"run {number}/{options.runs}  {_progress(result, pair)}")
@@ -122,7 +130,7 @@ def measure_crowds(program: Path, results: Sequence[CrowdResult], options: argpa
     for number in range(1, options.runs + 1):
         for result in results:
             for name, command in variants.items():
-                with machine.alone(ALONE_S):
+                with machine.alone(ALONE_S if options.quiet_pct <= 100 else 0):
                     machine.wait_quiet(options.quiet_pct, options.patience)
                     with running(command) as switch:
                         measured = run(program, switch.url, result.crowd.load, switch.pid)
@@ -158,10 +166,17 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--window", type=int, default=64, help="frames outstanding at each receiver, 2… (64); 0: any")
     parser.add_argument("--against", default="vde_switch", help="the other switch's command line (vde_switch)")
     parser.add_argument("--ours", default=OURS, help=f"our switch's command line ({OURS})")
-    parser.add_argument("--quiet-pct", type=float, default=10.0, help="wait until others use less of the machine (10)")
-    parser.add_argument("--patience", type=float, default=20.0, help="but no longer than this, in s (20)")
+    parser.add_argument(
+        "--quiet-pct",
+        type=float,
+        default=10.0,
+        help="a slice is disturbed if others use more of the machine (10; above 100: never)",
+    )
+    parser.add_argument(
+        "--patience", type=float, default=20.0, help="longest wait for quiet before another try, in s (20)"
+    )
     parser.add_argument("--no-awake", dest="awake", action="store_false", help="let idle processors sleep (as root)")
-    parser.add_argument("--tries", type=_positive, default=3, help="measure a disturbed run again, at most (3)")
+    parser.add_argument("--tries", type=_positive, default=3, help="measure a disturbed slice again, at most (3)")
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
     options = parser.parse_args(arguments)
     options.against, options.ours = command_line(options.against), command_line(options.ours)

@@ -27,6 +27,7 @@ STOP_S = 5.0
 class Switch:
     """One running switch."""
 
+    name: str
     pid: int
     url: str
     rss_kib: int
@@ -48,12 +49,6 @@ def rss_kib(pid: int) -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1])
     raise LoadFailed(f"process {pid} has no memory: it has ended")
-
-
-def cpu_ticks(pid: int) -> int:
-    """utime and stime of all threads of a process (proc(5), /proc/PID/stat 14 and 15)."""
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(words[11]) + int(words[12])
 
 
 def _wait_ready(process: subprocess.Popen[bytes], ctl: Path, log: Path) -> None:
@@ -108,7 +103,7 @@ def running(command: Sequence[str]) -> Iterator[Switch]:
         try:
             _wait_ready(process, directory / "ctl", log)
             try:
-                yield Switch(process.pid, str(directory), rss_kib(process.pid))
+                yield Switch(Path(command[0]).name, process.pid, str(directory), rss_kib(process.pid))
             except LoadFailed as failure:
                 if process.poll() is None:
                     raise
