@@ -1,5 +1,6 @@
 """The first lab as a newcomer runs it: real QEMU, two unmodified Debian kernels, our switch, pings seen."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def first(need_tool: NeedTool, short_path: Path) -> LabRunner:
         try:
             store.pull(image)
         except VdeError as error:
+            if os.environ.get("CI"):
+                raise
             pytest.skip(f"{error}")
     labs = LabRunner(short_path, fake_guests=False)
     labs.file = short_path / "first.yaml"
