@@ -107,9 +107,9 @@ def missing_source(recipe: Recipe, sources_file: Path | None) -> str:
         system = "an unknown system"
     asked = f"{sources_file} has" if sources_file else f"this machine ({system}) has"
     return f"""image {recipe.name} is made of packages of {SUITE_TITLE}, and {asked} no apt source of it.
-Write these lines into a file, say {SUITE}.sources:
+Write these lines into a file, say {SUITE}.sources, with the address of a mirror of Debian near you:
     Types: deb
-    URIs: http://deb.debian.org/debian
+    URIs: MIRROR
     Suites: {SUITE} {SUITE}-updates
     Components: main
     Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg

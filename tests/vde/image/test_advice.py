@@ -11,7 +11,7 @@ from vde.image.packages import kernel_dependency
 @pytest.mark.parametrize(
     ("line", "advice"),
     [
-        ("W: Failed to fetch http://deb.debian.org/x  Temporary failure resolving 'deb.debian.org'", "no connection"),
+        ("W: Failed to fetch http://archive.example/x  Temporary failure resolving 'archive.example'", "no connection"),
         ("W: Failed to fetch http://a/x  Could not connect to a:80 (1.2.3.4), connection timed out", "no connection"),
         ("E: Failed to fetch http://a/x  404  Not Found [IP: 1.2.3.4 80]", "not got it under this address"),
         ("E: Failed to fetch http://a/x  Hash Sum mismatch", "not what the signed index names"),

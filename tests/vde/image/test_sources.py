@@ -12,8 +12,8 @@ from vde.image.sources import Source, parse_deb822, parse_one_line, read_file, r
 
 ONE_LINE = """\
 # a comment
-deb http://deb.debian.org/debian bookworm main contrib   # the release
-deb-src http://deb.debian.org/debian bookworm main
+deb http://archive.example/debian bookworm main contrib   # the release
+deb-src http://archive.example/debian bookworm main
 deb [ arch=amd64,arm64 signed-by=/usr/share/keyrings/debian.gpg trusted=yes ] http://a/debian bookworm-updates main
 \tdeb\t[check-valid-until=no]\thttp://b/debian-security\tbookworm-security\tmain
 deb cdrom:[Debian GNU/Linux 12.5.0 _Bookworm_ - Official amd64]/ bookworm main
@@ -23,8 +23,8 @@ deb https://apt.example.invalid flat/
 
 DEB822 = """\
 Types: deb
-# http://snapshot.debian.org/archive/debian/20250520T000000Z
-URIs: http://deb.debian.org/debian
+# http://snapshot.example/archive/debian/20250520T000000Z
+URIs: http://archive.example/debian
 Suites: bookworm bookworm-updates
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
@@ -55,7 +55,7 @@ Signed-By:
 def test_one_line_style() -> None:
     found = parse_one_line(ONE_LINE, "sources.list")
     assert [source.origin for source in found] == [f"sources.list:{line}" for line in (2, 4, 5, 6, 7, 8)]
-    assert found[0] == Source(("http://deb.debian.org/debian",), ("bookworm",), ("main", "contrib"), "sources.list:2")
+    assert found[0] == Source(("http://archive.example/debian",), ("bookworm",), ("main", "contrib"), "sources.list:2")
     assert found[1].options == {"Signed-By": "/usr/share/keyrings/debian.gpg"}
     assert found[2].options == {"Check-Valid-Until": "no"}
     assert [source.suites[0] for source in select(found, "bookworm")] == [
