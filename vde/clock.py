@@ -14,3 +14,8 @@ def monotonic_ns() -> int:
 def wall_offset_ns() -> int:
     """What to add to `monotonic_ns` to get nanoseconds since 1970-01-01T00:00:00Z, as of this call."""
     return time.time_ns() - time.monotonic_ns()
+
+
+def wall_ns() -> int:
+    """Nanoseconds since 1970-01-01T00:00:00Z; may step."""
+    return time.time_ns()

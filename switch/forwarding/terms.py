@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 
+from vde.endpoint import EndpointKind as EndpointKind
+
 PORT_MAX = 0xFFFF
 VLAN_MAX = 4093  # vde_switch's range; 4095 is its NOVLAN
 COUNT_MAX = (1 << 31) - 1  # of queues, limits, endpoints
@@ -39,16 +41,6 @@ class DropReason(IntEnum):
     QUEUE_FULL = 6
     SEND_ERROR = 7
     MIRROR = 8
-
-
-class EndpointKind(IntEnum):
-    """How frames travel on an endpoint's file descriptor."""
-
-    DATAGRAM = 0
-    """A connected datagram or seqpacket socket: one frame per message (`recvmmsg`, `sendmmsg`).
-    The end of a seqpacket connection, which an empty message looks like, is ECONNRESET."""
-    TAP = 1
-    """A tap's character device: one frame per `read` and `write`."""
 
 
 class Direction(IntFlag):
