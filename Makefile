@@ -1,7 +1,7 @@
 # The one door. Everything that a target needs is installed by it, and found installed the next time.
 #   make lab      the first lab: two unmodified Debian kernels of two architectures ping each other through our switch
 #   make test     all tests, real peers included          make check   format, lint, types, import contracts, clippy
-#   make bench    measurements against the originals      make fuzz    longer hostile-input runs
+#   make bench    measurements against the originals      make fuzz    every parser, ten minutes each
 #   make interop  only the tests with real peers          make clean   remove what was built
 
 PYTHON ?= python3
@@ -30,7 +30,7 @@ interop: $(VENV)/.built
 	$(PYTEST) -m interop
 
 fuzz: $(VENV)/.built
-	$(PYTEST) -k 'fuzz or hostile or random or stateful' --hypothesis-profile=long
+	$(BIN)/python -m tests.fuzz
 
 check: $(VENV)/.tools
 	$(BIN)/ruff format --check .

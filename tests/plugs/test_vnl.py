@@ -70,6 +70,7 @@ def test_errors_show_where(text: str, style: Style, position: int) -> None:
     assert caught.value.text == text
 
 
+@pytest.mark.fuzz
 @given(st.text(max_size=60), st.sampled_from(["slash", "bracket", "raw"]))
 def test_random_text_is_read_or_refused(text: str, style: Style) -> None:
     for candidate in (text, f"x://{text}"):

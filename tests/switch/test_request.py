@@ -51,6 +51,7 @@ def test_what_is_wrong_is_said(octets: bytes, words: str) -> None:
         parse(octets)
 
 
+@pytest.mark.fuzz
 @given(st.binary(max_size=MOST_OCTETS + 50))
 def test_random_octets_give_a_request_or_a_wire_error(octets: bytes) -> None:
     try:

@@ -238,6 +238,7 @@ def test_cut_in_any_way_it_is_the_same(script: bytes, sizes: list[int]) -> None:
         assert list(piecemeal.switch.vlans.items()) == list(whole.switch.vlans.items())
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.one_of(st.binary(max_size=300), SCRIPTS), max_size=8), st.booleans())
 def test_random_octets_in_random_segments_do_nothing_but_answers(segments: list[bytes], stdin: bool) -> None:
     with open_rig(num_ports=8) as rig:

@@ -65,6 +65,7 @@ def test_a_tag_may_make_the_longest_frame_longer(make_rig: MakeRig) -> None:
     assert rig.cross(1, longest) == {2: [tagged(longest, 0)]}
 
 
+@pytest.mark.fuzz
 @given(data=st.data())
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_fuzz_no_datagram_disturbs(kind: Kind, data: st.DataObject) -> None:

@@ -123,6 +123,7 @@ def test_a_package_that_is_cut_off_anywhere(suffix: str) -> None:
             contents(deb[:length])
 
 
+@pytest.mark.fuzz
 @given(st.data())
 def test_random_damage_is_refused_or_harmless(data: st.DataObject) -> None:
     deb = bytearray(make_kernel_deb() if data.draw(st.booleans()) else make_deb([TarMember(LONG, b"x" * 99)], ""))

@@ -46,6 +46,7 @@ def test_a_table_that_lies_outside() -> None:
             parse_module(bytes(octets), "x")
 
 
+@pytest.mark.fuzz
 @given(st.binary(max_size=40), st.integers(0, 400), st.booleans(), st.sampled_from("<>"))
 def test_random_damage_is_refused_or_bounded(damage: bytes, offset: int, wide: bool, order: str) -> None:
     octets = bytearray(make_module(WORDS, wide, order))

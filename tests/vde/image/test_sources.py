@@ -131,6 +131,7 @@ def test_a_file_that_is_no_sources_file(tmp_path: Path) -> None:
         read_file(tmp_path / "big.list")
 
 
+@pytest.mark.fuzz
 @given(st.text(alphabet=st.sampled_from("deb :\n\t #[]=\"'Types:URIs.-/\0é"), max_size=200), st.booleans())
 def test_random_text_is_refused_or_understood(text: str, one_line: bool) -> None:
     parse = parse_one_line if one_line else parse_deb822

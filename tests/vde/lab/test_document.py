@@ -168,6 +168,7 @@ def as_yaml(value: Any) -> str:
     return out.getvalue()
 
 
+@pytest.mark.fuzz
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_random_octets_give_an_error_or_a_tree(octets: bytes) -> None:
     """Whatever the file: a tree, or complaints about places in it."""
@@ -176,6 +177,7 @@ def test_random_octets_give_an_error_or_a_tree(octets: bytes) -> None:
     assert node is not None or complaints
 
 
+@pytest.mark.fuzz
 @given(TOPOLOGIES)
 def test_random_topologies_give_an_error_or_a_lab(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
     """Whatever is said with the keys of the format: a lab, or errors at places that exist."""

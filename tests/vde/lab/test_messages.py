@@ -40,6 +40,7 @@ def test_events_survive_the_way_on_one_line(text: str, lines: list[str]) -> None
     assert messages.parse_event(line) == event
 
 
+@pytest.mark.fuzz
 @given(st.binary(max_size=300))
 def test_random_octets_are_a_wire_error(octets: bytes) -> None:
     """Random octets are no request and no event, and raise nothing else."""
