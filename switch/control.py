@@ -21,14 +21,14 @@ from collections.abc import Callable
 
 import trio
 
-from switch import request
 from switch.core import Switch
 from switch.directory import ControlDirectory
 from switch.forwarding.contract import EndpointKind
 from switch.log import Log
 from switch.ports import MODULE_UNIX, Endpoint
-from switch.request import Request
+from vde import registration
 from vde.errors import Refused, WireError
+from vde.registration import Request
 
 REGISTRATION_S = 10.0
 PENDING_MAX = 256
@@ -91,7 +91,7 @@ class ControlServer:
         with trio.move_on_after(REGISTRATION_S) as scope:
             self._pending[scope] = None
             try:
-                while len(octets) < request.LEAST_OCTETS:
+                while len(octets) < registration.LEAST_OCTETS:
                     more = await stream.receive_some(READ_OCTETS)
                     if not more:
                         break
@@ -102,7 +102,7 @@ class ControlServer:
             if scope.cancelled_caught:
                 self._refuse("a client connected and did not register")
             return None
-        return request.parse(octets)
+        return registration.parse(octets)
 
     async def _serve_endpoint(self, stream: trio.SocketStream, wish: Request) -> None:
         uid = _peer_uid(stream.socket)
@@ -132,7 +132,7 @@ class ControlServer:
                 switch.plug_in(endpoint, data.fileno(), self._now_ns())
                 data.detach()
                 plugged = True
-                await stream.send_all(request.emit_reply(os.fspath(path)))
+                await stream.send_all(registration.emit_reply(os.fspath(path)))
                 while await stream.receive_some(READ_OCTETS):
                     pass
             except trio.BrokenResourceError:

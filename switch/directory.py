@@ -19,8 +19,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from switch.request import SUN_PATH_OCTETS
 from vde.errors import ConfigError
+from vde.registration import SUN_PATH_OCTETS
 
 BACKLOG = 1024  # chosen: bursts of a thousand clients
 DATA_NAME_OCTETS = len("/65535.1048576")  # the longest name that a data socket can have

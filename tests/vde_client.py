@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 from types import TracebackType
 
-from switch.request import Request
+from vde.registration import Request
 
 _serials = itertools.count()
 PATIENCE_S = 10.0

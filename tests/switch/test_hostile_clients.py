@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from switch.request import HEADER, MAGIC, V3_OCTETS
 from tests.switch_process import Console, SwitchProcess
 from tests.vde_client import PATIENCE_S, Refusal, VdeClient, frame
+from vde.registration import HEADER, MAGIC, V3_OCTETS
 
 StartSwitch = Callable[..., SwitchProcess]
 FORWARDERS = pytest.mark.parametrize("forwarder", ["native", "python"])

@@ -19,7 +19,7 @@ FORWARDERS = pytest.mark.parametrize("forwarder", ["native", "python"])
 
 def another_process(program: str, *arguments: str | Path, user: int | None = None) -> "subprocess.Popen[bytes]":
     """A Python program with `VdeClient` at hand; it becomes another user once it is loaded (only root may read us)."""
-    imports = "import os, socket, sys\nfrom pathlib import Path\nfrom switch.request import Request\n"
+    imports = "import os, socket, sys\nfrom pathlib import Path\nfrom vde.registration import Request\n"
     imports += "from tests.vde_client import VdeClient\n"
     if user is not None:
         imports += f"os.setresgid({user}, {user}, {user}); os.setresuid({user}, {user}, {user})\n"

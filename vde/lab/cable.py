@@ -1,6 +1,6 @@
 """A cable between two switches: a client of both that hands every frame on. One process a cable.
 
-It registers like any VDE client (`switch.request`), asks for its port on either side, and copies datagrams both ways.
+It registers like any VDE client (`vde.registration`), asks for its port on either side, and copies datagrams both ways.
 When a switch goes away so does the cable. A frame that the other switch does not take at once is lost, as on any wire.
 
 Bounds: `BURST` frames from one side before the other one has its turn; frames of at most `MOST_OCTETS`.
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from switch.notify import notify_ready
-from switch.request import ADDRESS, Request
 from vde.lab.errors import LabFailed
+from vde.registration import ADDRESS, Request
 
 BURST = 256  # chosen
 MOST_OCTETS = 1 << 16

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.request import MOST_OCTETS, Request, emit_reply, parse
 from vde.errors import WireError
+from vde.registration import MOST_OCTETS, Request, emit_reply, parse
 
 LIBVDEPLUG = bytes.fromhex("cefaedfe 03000000 00000000 0100") + b"/run/vd/sw1.ctl/.12093-00000".ljust(108, b"\0")
 QEMU = bytes.fromhex("cefaedfe 03000000 00050000 0100") + b"/run/vd/q.ctl/.16762-00000".ljust(108, b"\0")
