@@ -26,8 +26,9 @@ DEFAULT_SCHEME = "vde"
 STDIO = "-"
 _SCHEME = frozenset(string.ascii_letters + string.digits + "_+.-")
 
-Style = Literal["slash", "bracket", "raw"]
-"""`raw`: all of `rest` is the address, unquoted by nobody (`cmd://`)."""
+Style = Literal["slash", "bracket", "either", "raw"]
+"""`either`: bracket style if a bracket follows the address, else slash style (`vlan://`).
+`raw`: all of `rest` is the address, unquoted by nobody (`cmd://`)."""
 
 
 class VnlError(ConfigError):
@@ -124,6 +125,9 @@ def cut(vnl: Vnl, style: Style) -> Parts:
         return Parts(vnl.rest)
     tokens = _unquote(vnl)
     tokens, nested, nested_position = _take_nested(vnl, tokens)
+    if style == "either":
+        first = next((token.character for token in tokens if token.plain and token.character in "/["), "/")
+        style = "slash" if first == "/" else "bracket"
     if style == "slash":
         address, *options = _split(tokens, "/")
     else:

@@ -36,6 +36,8 @@ def test_schemes(text: str, scheme: str, rest: str) -> None:
         ("udp://[::1]:5->[::1]:6", "slash", "[::1]:5->[::1]:6", [], None),
         ("vlan://3/t=5{vde:///x[4]}", "slash", "3", [("t", "5")], "vde:///x[4]"),
         ("agno://k{vlan://3{vde://a}}", "bracket", "k", [], "vlan://3{vde://a}"),
+        ("vlan://3/t=5/x{vde:///x[4]}", "either", "3", [("t", "5"), ("x", None)], "vde:///x[4]"),
+        ("vlan://3[t=5/x]{vde:///x[4]}", "either", "3", [("t", "5"), ("x", None)], "vde:///x[4]"),
         ("nat:///host='10.0.0.1/24'", "slash", "", [("host", "10.0.0.1/24")], None),
     ],
 )
@@ -71,7 +73,7 @@ def test_errors_show_where(text: str, style: Style, position: int) -> None:
 
 
 @pytest.mark.fuzz
-@given(st.text(max_size=60), st.sampled_from(["slash", "bracket", "raw"]))
+@given(st.text(max_size=60), st.sampled_from(["slash", "bracket", "either", "raw"]))
 def test_random_text_is_read_or_refused(text: str, style: Style) -> None:
     for candidate in (text, f"x://{text}"):
         try:
