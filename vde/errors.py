@@ -7,6 +7,7 @@
 | `WireError`     | octets from a peer                  | counted, dropped or disconnected; everyone goes on   |
 | `LinkClosed`    | nobody: we closed the link          | the task ends                                        |
 | `LinkBroken`    | the outside broke the link          | retried or reported                                  |
+| `LinkEnded`     | nobody: the outside is done         | as `LinkBroken`, or the program ends with status 0   |
 | `InternalError` | ours                                | a bug: the traceback is shown                        |
 """
 
@@ -51,6 +52,10 @@ class LinkClosed(VdeError):
 
 class LinkBroken(VdeError):
     """The outside broke the link."""
+
+
+class LinkEnded(LinkBroken):
+    """The outside ended the link in good order: end of standard input, a switch that closed the port."""
 
 
 class InternalError(VdeError):

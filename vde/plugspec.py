@@ -99,6 +99,7 @@ class PlugSpec:
         params: the dataclass of its options. A field's name, `_` as `-`, is the option's; types: int, str, bool,
             float, and those with `| None`.
         syntax: of the address, one line.
+        bare: the option whose value a first word means that names no option and has no `=`: `vde:///run/sw[3]`.
         nested: may (`optional`), must (`required`) or must not (`none`) a VNL stand in braces?
         module: of the file, whose docstring is the help page; found by itself.
     """
@@ -109,6 +110,7 @@ class PlugSpec:
     syntax: str
     style: Style = "slash"
     nested: typing.Literal["none", "optional", "required"] = "none"
+    bare: str = ""
 
     @property
     def page(self) -> str:
@@ -125,7 +127,7 @@ class PlugSpec:
         """
         parts = cut(vnl, self.style)
         values: dict[str, Any] = {}
-        for given in parts.options:
+        for given in self._with_names(parts.options):
             field = self._field(vnl, given)
             if field.name in values:
                 raise vnl.error(given.position, f"the option {given.name!r} is given twice")
@@ -136,6 +138,12 @@ class PlugSpec:
     def options(self) -> list[tuple[dataclasses.Field[Any], Any]]:
         """The fields that are options, with their types (without `| None`)."""
         return [(field, self._type(field)) for field in dataclasses.fields(self.params) if field.name != "nested"]
+
+    def _with_names(self, options: tuple[Option, ...]) -> tuple[Option, ...]:
+        names = {name for field, _ in self.options() for name in names_of(field)}
+        if not (self.bare and options) or options[0].value is not None or options[0].name in names:
+            return options
+        return (Option(self.bare, options[0].name, options[0].position), *options[1:])
 
     def _read_nested(self, vnl: Vnl, parts: Parts, values: dict[str, Any]) -> None:
         if parts.nested is None:

@@ -1,0 +1,162 @@
+"""tap://INTERFACE — a tap interface of this machine: the kernel at the other end.
+
+    ip tuntap add tap0 mode tap user $USER && ip link set tap0 up     once, as root; afterwards no privilege is needed
+    vde plug tap://tap0 vde:///run/sw.ctl
+    tap://tap0/up/mtu=9000                                            as root: made, and up, while the link is open
+
+The interface is made if it is missing, which takes CAP_NET_ADMIN, and then goes away with the link. It is brought up,
+and its MTU set, only if the options say so. A network namespace is that of the process. See also `vde tap`.
+
+Wire: one frame a `read` and `write` of /dev/net/tun (IFF_TAP, IFF_NO_PI). The link can be handed over to a forwarder.
+It breaks when the interface is removed.
+
+Shown with: the Linux kernel (ping and TCP in a network namespace), vdeplug4's options.
+Limits: frames of up to 9234 octets. While the interface is down, frames to it are dropped and counted (`refused`).
+Not supported: vnet headers, several queues.
+"""
+
+import errno
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import NoReturn
+
+import trio
+
+from plugs.hangup import Watched
+from vde.descriptor_link import DescriptorLink
+from vde.endpoint import EndpointKind, HandedOver
+from vde.errors import ConfigError, LinkBroken, LinkClosed
+from vde.link import Link
+from vde.plugspec import PlugSpec, Surroundings, option
+
+DEVICE = "/dev/net/tun"
+TUNSETIFF = 0x400454CA  # linux/if_tun.h: _IOW('T', 202, int)
+IFF_TAP = 0x0002
+IFF_NO_PI = 0x1000
+SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFMTU = 0x8913, 0x8914, 0x8922  # linux/sockios.h
+IFF_UP = 0x1  # linux/if.h
+IFREQ_FLAGS = struct.Struct("=16sH22x")  # netdevice(7): ifr_name, ifr_flags
+IFREQ_MTU = struct.Struct("=16si20x")  # ifr_name, ifr_mtu
+IFNAMSIZ = 16
+
+
+@dataclass(frozen=True)
+class Params:
+    """Options."""
+
+    up: bool = option(False, "bring the interface up")
+    mtu: int | None = option(None, "its MTU", least=68, most=65521, unit="octets")
+
+
+class TapLink(DescriptorLink):
+    """A tap's character device. Owns the descriptor."""
+
+    def __init__(self, fd: int, interface: str, wait_fd: int | None = None) -> None:
+        """`wait_fd`: what is readable when there are frames, if that is not `fd`."""
+        os.set_blocking(fd, False)
+        super().__init__(fd if wait_fd is None else wait_fd, write_fd=fd)
+        self._device = fd
+        self._interface = interface
+        self._watched = Watched(hangup=[fd])
+
+    def _read(self) -> bytes | None:
+        return os.read(self._device, self.mtu_octets + 1)
+
+    def _read_failed(self, error: OSError) -> None:
+        if error.errno != errno.EIO:  # it is down
+            raise LinkBroken(f"interface {self._interface}: it was removed") from error
+
+    def _write(self, frame: bytes) -> None:
+        os.write(self._device, frame)
+
+    def _write_failed(self, error: OSError) -> None:
+        if error.errno == errno.EBADFD:
+            raise LinkBroken(f"interface {self._interface}: it was removed") from error
+        self.counters.drop_out("refused")
+
+    async def watch(self) -> NoReturn:
+        """As `Link.watch`: the interface's removal."""
+        try:
+            await self._watched.wait()
+        except trio.ClosedResourceError:
+            raise LinkClosed("the link is closed") from None
+        raise LinkBroken(f"interface {self._interface}: it was removed")
+
+    def hand_over(self) -> HandedOver | None:
+        """As `Link.hand_over`."""
+        return HandedOver(os.dup(self._device), EndpointKind.TAP)
+
+    def take_back(self) -> bool:
+        """As `Link.take_back`."""
+        return True
+
+    def state(self) -> Mapping[str, str | int | float | bool | None]:
+        """As `Link.state`."""
+        return {"interface": self._interface}
+
+    def close(self) -> None:
+        """For whoever made it."""
+        self.end()
+        self._watched.close()
+        os.close(self._device)
+
+
+@asynccontextmanager
+async def open_tap(address: str, params: Params, surroundings: Surroundings) -> AsyncIterator[Link]:
+    """`address`: the interface's name; `%d` in it is a number that the kernel chooses."""
+    fd, interface = _open(address)
+    try:
+        _configure(interface, params)
+        link = TapLink(fd, interface)
+    except BaseException:
+        os.close(fd)
+        raise
+    try:
+        yield link
+    finally:
+        link.close()
+
+
+def _open(interface: str) -> tuple[int, str]:
+    name = os.fsencode(interface)
+    if not 0 < len(name) < IFNAMSIZ or b"/" in name:
+        raise ConfigError(f"tap://{interface}: a name of 1 to {IFNAMSIZ - 1} octets without '/' was expected")
+    try:
+        fd = os.open(DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise ConfigError(f"tap://{interface}: {DEVICE}: {error.strerror} (modprobe tun?)") from None
+    try:
+        answer = fcntl.ioctl(fd, TUNSETIFF, IFREQ_FLAGS.pack(name, IFF_TAP | IFF_NO_PI))
+    except OSError as error:
+        os.close(fd)
+        hint = ""
+        if error.errno == errno.EPERM:
+            hint = (
+                f": CAP_NET_ADMIN is missing; have it made once: ip tuntap add {interface} mode tap user {os.geteuid()}"
+            )
+        elif error.errno == errno.EBUSY:
+            hint = ": another program uses it"
+        raise ConfigError(f"tap://{interface}: {error.strerror}{hint}") from None
+    return fd, os.fsdecode(IFREQ_FLAGS.unpack(answer)[0].split(b"\0", 1)[0])
+
+
+def _configure(interface: str, params: Params) -> None:
+    name = os.fsencode(interface)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        try:
+            if params.mtu is not None:
+                fcntl.ioctl(asker, SIOCSIFMTU, IFREQ_MTU.pack(name, params.mtu))
+            if params.up:
+                _, flags = IFREQ_FLAGS.unpack(fcntl.ioctl(asker, SIOCGIFFLAGS, IFREQ_FLAGS.pack(name, 0)))
+                fcntl.ioctl(asker, SIOCSIFFLAGS, IFREQ_FLAGS.pack(name, flags | IFF_UP))
+        except OSError as error:
+            hint = ": CAP_NET_ADMIN is missing" if error.errno == errno.EPERM else ""
+            raise ConfigError(f"tap://{interface}: {error.strerror}{hint}") from None
+
+
+PLUG = PlugSpec("tap", open_tap, Params, syntax="tap://INTERFACE")
