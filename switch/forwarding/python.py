@@ -22,7 +22,10 @@ from switch.forwarding.reference import Delivery, ReferencePlane
 from switch.forwarding.terms import (
     COUNT_MAX,
     DELIVERIES_PER_TURN,
+    FRAMES_PER_SHORT_TURN,
     FRAMES_PER_TURN,
+    LONE_ROUNDS,
+    LONE_TURNS,
     QUEUED_PER_TURN,
     ROUNDS_PER_POLL,
     DropReason,
@@ -53,6 +56,8 @@ class _Endpoint:
     """Did its last turn bring more than one frame?"""
     last_round: int = -1
     """When that was."""
+    lone_turns: int = 0
+    """How many turns in a row brought one frame, not right after the one before."""
     queue: deque[bytes] = field(default_factory=deque)
     failed: bool = False
 
@@ -66,6 +71,8 @@ class PythonForwarder(ReferencePlane):
         self._by_fd: dict[int, _Endpoint] = {}
         self._now_ns = 0
         self._rounds = 0
+        self._lone = (-1, -LONE_ROUNDS)
+        """Which endpoint that steadily sends single frames was served last, and in which round."""
         self._running = self._closed = False
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -203,7 +210,11 @@ class PythonForwarder(ReferencePlane):
     def _receive(self, end: _Endpoint, now_ns: int, *, hung_up: bool) -> None:
         frames = deliveries = 0
         singly = not end.bursty and end.last_round != self._rounds - 1
-        while frames < (1 if singly else end.frames_per_turn):
+        lone, lone_round = self._lone
+        most = 1 if singly else end.frames_per_turn
+        if lone != end.number and self._rounds - lone_round < LONE_ROUNDS:
+            most = min(most, FRAMES_PER_SHORT_TURN)
+        while frames < most:
             try:
                 frame = os.read(end.fd, self.limits.max_frame_octets + 1)
             except BlockingIOError:
@@ -223,6 +234,9 @@ class PythonForwarder(ReferencePlane):
             deliveries += len(out)
         end.bursty, end.last_round = frames > 1, self._rounds
         end.frames_per_turn = _next_turn(frames, deliveries)
+        end.lone_turns = end.lone_turns + 1 if singly and frames == 1 else 0
+        if end.lone_turns >= LONE_TURNS:
+            self._lone = (end.number, self._rounds)
 
     def _fail(self, end: _Endpoint, code: int) -> None:
         end.failed = True

@@ -17,6 +17,12 @@ NO_VLAN = 4095
 
 FRAMES_PER_TURN = 32
 """Frames taken from one endpoint before the next one's turn. Chosen: fills a batch, costs the others some 20 µs."""
+FRAMES_PER_SHORT_TURN = 8
+"""The same, while somebody else sends single frames. Chosen: halves what these wait for."""
+LONE_TURNS = 4
+"""So many turns of one frame in a row make an endpoint one that sends single frames (chosen),"""
+LONE_ROUNDS = 64
+"""and so many rounds after its last one the others need not care any more. Chosen."""
 DELIVERIES_PER_TURN = 1024
 """Deliveries that a turn should not much exceed: an endpoint whose turn did, by flooding to many ports, takes fewer
 frames in its next one. Chosen: some 0.5 ms."""

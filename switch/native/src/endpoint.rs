@@ -47,6 +47,8 @@ pub struct Endpoint {
     pub bursty: bool,
     /// When that was.
     pub last_round: u64,
+    /// How many turns in a row brought one frame, not right after the one before.
+    pub lone_turns: u8,
     /// How many frames its next turn may take.
     pub frames_per_turn: usize,
     /// What its kernel buffer certainly holds.
@@ -97,6 +99,7 @@ impl Prepared {
             wants_room: false,
             failed: false,
             bursty: false,
+            lone_turns: 0,
             last_round: u64::MAX - 1,
             frames_per_turn: FRAMES_PER_TURN,
             room: self.room,

@@ -11,6 +11,12 @@ pub const TABLE_ADDRESSES: u32 = 1 << 17;
 
 /// Frames taken from one endpoint in its turn.
 pub const FRAMES_PER_TURN: usize = 32;
+/// The same, while somebody else sends single frames.
+pub const FRAMES_PER_SHORT_TURN: usize = 8;
+/// So many turns of one frame in a row make an endpoint one that sends single frames,
+pub const LONE_TURNS: u8 = 4;
+/// and so many rounds after its last one the others need not care any more.
+pub const LONE_ROUNDS: u64 = 64;
 /// Deliveries that a turn should not much exceed: an endpoint whose turn did takes fewer frames in its next.
 pub const DELIVERIES_PER_TURN: usize = 1024;
 /// Frames of an endpoint's queue sent in its turn.

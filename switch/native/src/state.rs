@@ -6,7 +6,7 @@ use crate::endpoint::{Endpoint, Endpoints, Kind, Prepared};
 use crate::error::{Error, Result, in_range};
 use crate::events::Event;
 use crate::frame::{Form, HEADER_OCTETS, TAG_OCTETS};
-use crate::limits::{COUNT_MAX, Limits, QUEUED_PER_TURN, next_turn};
+use crate::limits::{COUNT_MAX, FRAMES_PER_SHORT_TURN, LONE_ROUNDS, LONE_TURNS, Limits, QUEUED_PER_TURN, next_turn};
 use crate::outbox::{Item, Outbox};
 use crate::plane::{Inbound, Plane};
 use crate::poller::{Poller, Ready, token};
@@ -28,6 +28,8 @@ pub struct State {
     wants_burst: bool,
     parcels: Vec<Parcel>,
     rounds: u64,
+    /// Which endpoint that steadily sends single frames was served last, and in which round.
+    lone: Option<(u32, u64)>,
     /// Of the last poll; while the thread runs, the clock is asked instead.
     pub polled_ns: u64,
     pub running: bool,
@@ -60,6 +62,7 @@ impl State {
             wants_burst: io_uring,
             parcels: Vec::new(),
             rounds: 0,
+            lone: None,
             polled_ns: 0,
             running: false,
             closed: false,
@@ -191,13 +194,23 @@ impl State {
             return;
         };
         let singly = !endpoint.bursty && endpoint.last_round.wrapping_add(1) != self.rounds;
-        let most = if singly { 1 } else { endpoint.frames_per_turn };
+        let hurry =
+            self.lone.is_some_and(|(number, round)| number != endpoint.number && self.rounds - round < LONE_ROUNDS);
+        let most = match (singly, hurry) {
+            (true, _) => 1,
+            (false, true) => endpoint.frames_per_turn.min(FRAMES_PER_SHORT_TURN),
+            (false, false) => endpoint.frames_per_turn,
+        };
         let (fd, kind, port) = (endpoint.as_raw_fd(), endpoint.kind, endpoint.port);
         let mut turn = Turn { fd, kind, port, now_ns, frames: 0, deliveries: 0, error: None };
         self.receive_batch(&mut turn, most);
         if let Some(endpoint) = self.endpoints.get_mut(slot) {
             (endpoint.bursty, endpoint.last_round) = (turn.frames > 1, self.rounds);
             endpoint.frames_per_turn = next_turn(turn.frames, turn.deliveries);
+            endpoint.lone_turns = if singly && turn.frames == 1 { endpoint.lone_turns.saturating_add(1) } else { 0 };
+            if endpoint.lone_turns >= LONE_TURNS {
+                self.lone = Some((endpoint.number, self.rounds));
+            }
         }
         match turn.error {
             None => {}
