@@ -21,7 +21,8 @@ BYTE_ORDER_MAGIC = 0x1A2B3C4D
 LINKTYPE_ETHERNET = 1  # tcpdump.org/linktypes.html
 NANOSECONDS = b"\x09"  # if_tsresol: 10^-9 s, §4.2
 
-OPT_END = 0
+OPT_END, OPT_COMMENT = 0, 1
+COMMENT_OCTETS = 0xFFFF  # of an option's value
 SHB_USERAPPL = 4
 IF_NAME, IF_DESCRIPTION, IF_TSRESOL = 2, 3, 9
 EPB_FLAGS = 2
@@ -52,20 +53,30 @@ def section_header(application: str) -> bytes:
     return _block(SECTION_HEADER, body + _options((SHB_USERAPPL, application.encode())))
 
 
-def interface(name: str, description: str = "") -> bytes:
-    """The next interface of the section: Ethernet, times in nanoseconds since 1970, frames of any length."""
+def interface(name: str, description: str = "", snap_octets: int = 0) -> bytes:
+    """The next interface of the section: Ethernet, times in nanoseconds since 1970, frames cut to so many octets."""
     options = [(IF_NAME, name.encode())]
     if description:
         options.append((IF_DESCRIPTION, description.encode()))
     options.append((IF_TSRESOL, NANOSECONDS))
-    return _block(INTERFACE_DESCRIPTION, _INTERFACE.pack(LINKTYPE_ETHERNET, 0, 0) + _options(*options))
+    return _block(INTERFACE_DESCRIPTION, _INTERFACE.pack(LINKTYPE_ETHERNET, 0, snap_octets) + _options(*options))
 
 
-def packet(number: int, when_ns: int, frame: bytes, direction: PacketDirection) -> bytes:
-    """A whole frame that crossed interface `number`, in the order of `interface` blocks."""
+def packet(
+    number: int, when_ns: int, frame: bytes, direction: PacketDirection, original_octets: int = 0, comment: str = ""
+) -> bytes:
+    """A frame that crossed interface `number`, in the order of `interface` blocks.
+
+    Args:
+        original_octets: its length if `frame` is only its beginning.
+        comment: what is to be said about it.
+    """
     length = len(frame)
-    body = _PACKET.pack(number, when_ns >> 32, when_ns & 0xFFFFFFFF, length, length) + frame + bytes(-length % 4)
-    return _block(ENHANCED_PACKET, body + _FLAGS + _LENGTH.pack(direction) + _END)
+    fixed = _PACKET.pack(number, when_ns >> 32, when_ns & 0xFFFFFFFF, length, original_octets or length)
+    body = fixed + frame + bytes(-length % 4) + _FLAGS + _LENGTH.pack(direction)
+    if comment:
+        return _block(ENHANCED_PACKET, body + _options((OPT_COMMENT, _cut(comment))))
+    return _block(ENHANCED_PACKET, body + _END)
 
 
 def statistics(number: int, when_ns: int, *, received: int, dropped: int) -> bytes:
@@ -73,6 +84,11 @@ def statistics(number: int, when_ns: int, *, received: int, dropped: int) -> byt
     body = _STATISTICS.pack(number, when_ns >> 32, when_ns & 0xFFFFFFFF)
     counts = ((ISB_IFRECV, struct.pack("<Q", received)), (ISB_IFDROP, struct.pack("<Q", dropped)))
     return _block(INTERFACE_STATISTICS, body + _options(*counts))
+
+
+def _cut(text: str) -> bytes:
+    """At most so many octets as an option holds, no character cut in two."""
+    return text.encode()[:COMMENT_OCTETS].decode(errors="ignore").encode()
 
 
 def _block(kind: int, body: bytes) -> bytes:

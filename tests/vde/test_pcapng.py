@@ -19,6 +19,18 @@ def test_a_packet_comes_back(number: int, when_ns: int, frame: bytes, direction:
     assert block.options == {2: direction.to_bytes(4, "little")}
 
 
+@given(st.binary(max_size=70), st.integers(0, 70), st.text(st.characters(codec="utf-8"), min_size=1, max_size=40))
+def test_a_frame_that_was_cut_and_explained_comes_back(frame: bytes, more: int, comment: str) -> None:
+    (block,) = read_blocks(pcapng.packet(1, 2, frame, PacketDirection.INBOUND, len(frame) + more, comment))
+    assert (block.data, block.fields[3:]) == (frame, (len(frame), len(frame) + more))
+    assert block.options == {1: comment.encode(), 2: (1).to_bytes(4, "little")}
+
+
+def test_a_long_comment_is_cut_between_characters() -> None:
+    (block,) = read_blocks(pcapng.packet(1, 2, b"", PacketDirection.INBOUND, 0, "€" * 30000))
+    assert block.options[1].decode() == "€" * (0xFFFF // 3)
+
+
 def test_a_section_begins_with_its_byte_order() -> None:
     (block,) = read_blocks(pcapng.section_header("größe"))
     assert (block.kind, block.fields) == (0x0A0D0D0A, (0x1A2B3C4D, 1, 0, -1))
