@@ -136,6 +136,13 @@ class Link(ABC):
         """
         return None
 
+    def take_back(self) -> bool:
+        """Whoever `hand_over` gave the descriptor to has closed it: use `send` and `receive` again.
+
+        False: that is not possible with this link; it can only be closed, and its VNL opened anew.
+        """
+        return False
+
     def statistics(self) -> LinkStatistics:
         """The counters now."""
         return self.counters.freeze()
