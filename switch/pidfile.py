@@ -19,10 +19,14 @@ class PidfileError(ConfigError):
 class Pidfile:
     """A file with this process's number."""
 
-    def __init__(self, path: Path) -> None:
-        """Write it. Raises `PidfileError`; a file that cannot be written whole is removed."""
+    def __init__(self, path: Path, number: int | None = None) -> None:
+        """Write it, with another `number` if one is given.
+
+        Raises:
+            PidfileError: a file that cannot be written whole is removed.
+        """
         self._path = path
-        self._text = f"{os.getpid()}\n"
+        self._text = f"{os.getpid() if number is None else number}\n"
         if _names_dead_process(path):
             path.unlink(missing_ok=True)
         try:

@@ -1,0 +1,1 @@
+"""Programs under their own names, which are no commands of `vde`, and what they share with those that are."""
