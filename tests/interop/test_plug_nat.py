@@ -1,0 +1,151 @@
+"""nat:// and slirp:// with a guest in a namespace: DHCP, DNS, TCP in and out, IPv6; Debian's slirp:// beside.
+
+The guest is a tap in a namespace with busybox's DHCP client; the host is `tests.interop.nat_host`, cut off as well.
+"""
+
+import ast
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop.namespaces import in_namespace
+from tests.tools import NeedTool
+
+pytestmark = pytest.mark.interop
+PATIENCE_S = 30.0
+SCRIPT = """#!/bin/sh
+[ "$1" = bound ] || exit 0
+echo "$ip $mask $router $dns $domain $hostname" > {answer}
+ip address add $ip/$mask dev $interface
+ip route add default via $router dev $interface
+"""
+CLIENT = """
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 20) as connection:
+    connection.sendall(b"guest")
+    print(connection.makefile().read())
+"""
+SERVER = """
+import socket
+with socket.create_server(("0.0.0.0", 7)) as server:
+    print("listening", flush=True)
+    connection, (host, _) = server.accept()
+    connection.sendall(b"guest heard " + connection.recv(100))
+    connection.close()
+    print(host, flush=True)
+"""
+
+
+class Guest:
+    """A namespace with a tap, behind a NAT."""
+
+    def __init__(self, namespace: str, host: "subprocess.Popen[str]", facts: dict[str, object]) -> None:
+        self.namespace = namespace
+        self.host = host
+        self.facts = facts
+        self.tap = tap_name()
+
+    def run(self, *arguments: str) -> str:
+        return in_namespace(self.namespace, *arguments)
+
+    def get_lease(self, home: Path) -> list[str]:
+        """What DHCP said: address, prefix, router, name server, domain, host name."""
+        script, answer = home / "lease.sh", home / "lease"
+        script.write_text(SCRIPT.format(answer=answer))
+        script.chmod(0o755)
+        self.run("busybox", "udhcpc", "-i", self.tap, "-n", "-q", "-f", "-s", str(script))
+        return answer.read_text().split()
+
+    def greet(self, address: str, port: int) -> str:
+        return self.run(sys.executable, "-c", CLIENT, address, str(port)).strip()
+
+    def wait_for_prefix(self, prefix: str) -> str:
+        """The address that the kernel made of a router's advertisement."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            for line in self.run("ip", "-6", "-o", "address", "show", "dev", self.tap, "scope", "global").splitlines():
+                if f" {prefix}" in line and "tentative" not in line:
+                    return line.split()[3]
+        raise AssertionError(f"no address of {prefix}: {self.run('ip', '-6', 'address')}")
+
+    def connect_from_host(self, port: int) -> str:
+        assert self.host.stdin is not None
+        assert self.host.stdout is not None
+        self.host.stdin.write(f"{port}\n")
+        self.host.stdin.flush()
+        return self.host.stdout.readline().strip()
+
+
+def tap_name() -> str:
+    return f"vn{os.getpid()}"
+
+
+@contextlib.contextmanager
+def guest_behind(vnl: str, whose: str, namespace: str) -> Iterator[Guest]:
+    command = [sys.executable, "-m", "tests.interop.nat_host", namespace, tap_name(), vnl, whose]
+    with subprocess.Popen(
+        ["unshare", "--net", "--mount", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as host:
+        assert host.stdin is not None
+        assert host.stdout is not None
+        try:
+            ready, _, facts = host.stdout.readline().partition(" ")
+            assert ready.strip() == "ready"
+            for command in (
+                [
+                    "sysctl",
+                    "-qw",
+                    f"net.ipv6.conf.{tap_name()}.accept_ra=2",
+                    f"net.ipv6.conf.{tap_name()}.accept_dad=0",
+                ],
+                ["ip", "link", "set", "lo", "up"],
+                ["ip", "link", "set", tap_name(), "up"],
+            ):
+                in_namespace(namespace, *command)
+            yield Guest(namespace, host, ast.literal_eval(facts))
+            host.stdin.close()
+            assert host.wait(PATIENCE_S) == 0
+        finally:
+            host.kill()
+
+
+ENGINES = [
+    pytest.param("nat:///engine=passt/tcpfwd=9090::7", "ours", id="passt"),
+    pytest.param("nat:///engine=libslirp/tcpfwd=9090::7", "ours", id="libslirp"),
+    pytest.param("slirp:///tcpfwd=9090:10.0.2.15:7", "ours", id="slirp"),
+    pytest.param("slirp:///tcpfwd=9090:10.0.2.15:7", "original", id="vde_plug"),
+]
+
+
+@pytest.mark.parametrize(("vnl", "whose"), ENGINES)
+def test_a_guest_is_configured_and_reaches_and_is_reached(
+    vnl: str, whose: str, two_namespaces: tuple[str, str], short_path: Path, need_tool: NeedTool
+) -> None:
+    need_tool("busybox")
+    need_tool("passt" if "passt" in vnl else "vde_plug" if whose == "original" else "unshare")
+    with guest_behind(vnl, whose, two_namespaces[0]) as guest:
+        if whose == "ours":
+            assert guest.facts["engine"] == ("passt" if "passt" in vnl else "libslirp")
+        address, prefix, router, server, *_ = guest.get_lease(short_path)
+        assert (address, prefix, router) == ("10.0.2.15", "24", "10.0.2.2")
+        assert server == ("10.0.2.2" if "passt" in vnl else "10.0.2.3")
+        assert "192.0.2.7" in guest.run("busybox", "nslookup", "-type=a", "server.test", server)
+        assert guest.greet("10.0.2.2", 8080) == "hello guest"
+        with subprocess.Popen(
+            ["ip", "netns", "exec", guest.namespace, sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True
+        ) as inside:
+            assert inside.stdout is not None
+            try:
+                assert inside.stdout.readline() == "listening\n"
+                assert guest.connect_from_host(9090) == "guest heard host"
+                assert inside.stdout.readline().startswith("10.0.2.")
+            finally:
+                inside.kill()
+        guest.wait_for_prefix("fd00::")
+        assert guest.greet("fd00::2", 8080) == "hello guest"
