@@ -21,19 +21,21 @@ class OriginalPlug(Link):
         super().__init__()
         self.process = process
         self._decoder = StreamDecoder(self.counters.drop_in)
+        self._frames: list[bytes] = []
 
     async def send(self, frames: Sequence[bytes]) -> None:
         assert self.process.stdin is not None
         await self.process.stdin.send_all(encode(frames))
 
     async def receive(self) -> list[bytes]:
+        """One at a time."""
         assert isinstance(self.process.stdout, trio.abc.ReceiveStream)
-        while True:
+        while not self._frames:
             octets = await self.process.stdout.receive_some(1 << 16)
             if not octets:
                 raise LinkBroken("vde_plug ended")
-            if frames := self._decoder.receive(bytes(octets)):
-                return frames
+            self._frames = self._decoder.receive(bytes(octets))
+        return [self._frames.pop(0)]
 
 
 @asynccontextmanager
@@ -58,7 +60,7 @@ async def open_original_plug(
 
 
 async def receive_ours(link: Link, ethertype: bytes = b"\x88\xb5") -> bytes:
-    """The next frame of the test; the kernel's own are passed over."""
+    """The next frame of the test; the kernel's own, and what came at once with it, are passed over."""
     while True:
         for frame in await link.receive():
             if ethertype in (frame[12:14], frame[16:18]):
