@@ -1,0 +1,40 @@
+"""What joins wires to the switch's forwarder: frames of two links, carried without Python."""
+
+import os
+
+from switch.forwarding import patch as forwarding
+from vde.endpoint import HandedOver
+from vde.wire.process import Counts
+
+
+class ForwarderPatch:
+    """A `vde.wire.process.Patch`."""
+
+    def __init__(self, left: HandedOver, right: HandedOver) -> None:
+        """The descriptors are ours from now on."""
+        self._patch = forwarding.Patch()
+        waiting: list[tuple[forwarding.Side, HandedOver]] = [("left", left), ("right", right)]
+        try:
+            while waiting:
+                self._patch.plug(*waiting[0])
+                del waiting[0]
+        except BaseException:
+            self._patch.close()
+            for _, handed in waiting:
+                os.close(handed.fd)
+            raise
+
+    def counts(self) -> Counts:
+        """As `Patch.counts`."""
+        statistics = self._patch.statistics()
+        there, back = statistics.left_to_right, statistics.right_to_left
+        return (there.frames, there.octets), (back.frames, back.octets)
+
+    async def run(self) -> None:
+        """As `Patch.run`."""
+        await self._patch.run()
+
+
+def open_patch(left: HandedOver, right: HandedOver) -> ForwarderPatch:
+    """A `vde.wire.process.OpenPatch`."""
+    return ForwarderPatch(left, right)

@@ -1,0 +1,1 @@
+"""wirefilter: its parameters, console and rules over the stages of `vde.wire`. Read `nodes.py` first."""

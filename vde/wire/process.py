@@ -1,0 +1,272 @@
+"""A wire that runs: two links, the model between them, and its control socket. One process a wire.
+
+    left.receive ─► model ─► delay line ─► right.send         and the same the other way round
+
+Theory of operation. For each direction one task reads and hands frames to the model; whoever finds frames due sends
+them: the reader at once, or the direction's timer task later. While one is sending the other does not; so frames leave
+in the order in which they are due, and a sink that does not take them stops its own direction's reader only.
+
+**Bypass.** While nothing is set in either direction, and both links can be handed over, a patch (given by the caller:
+the forwarder's) carries the frames and Python sees none. The first impairment, watcher or change of state that wants to
+see frames ends it: the patch is closed, and the links are taken back, or opened anew if they cannot be.
+
+Bounds: `delay_line.py`, `queue.py`; `control.py` for connections.
+"""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import trio
+
+from vde.endpoint import HandedOver
+from vde.errors import LinkClosed
+from vde.link import Link
+from vde.wire.direction import Direction
+from vde.wire.model import Wire
+from vde.wire.schedule import DIRECTIONS
+from vde.wire.timer import Timer
+
+Open = Callable[[], AbstractAsyncContextManager[Link]]
+Counts = tuple[tuple[int, int], tuple[int, int]]
+"""Frames and octets, left to right and right to left."""
+
+
+class Patch(Protocol):
+    """What carries frames between two descriptors without us."""
+
+    def counts(self) -> Counts:
+        """What was carried since it was opened."""
+
+    async def run(self) -> None:
+        """Carry until cancelled; then both descriptors are closed. Raises `LinkBroken`."""
+
+
+OpenPatch = Callable[[HandedOver, HandedOver], Patch]
+
+
+class _Reopen(Exception):
+    """The links must be opened anew."""
+
+
+@dataclass
+class _Side:
+    """One direction, running."""
+
+    direction: Direction
+    source: Link
+    sink: Link
+    timer: Timer
+    sending: bool = False
+    receiving: trio.CancelScope | None = None
+
+
+class WireProcess:
+    """See the module's text.
+
+    Attributes:
+        wire: the model; after a change of it, call `changed`.
+        bypass: are frames carried without us?
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        ends: tuple[Open, Open],
+        now_ns: Callable[[], int],
+        new_timer: Callable[[], Timer],
+        open_patch: OpenPatch | None = None,
+    ) -> None:
+        self.wire = wire
+        self.bypass = False
+        self._ends = ends
+        self._now_ns = now_ns
+        self._new_timer = new_timer
+        self._open_patch = open_patch
+        self._patch: Patch | None = None
+        self._counted: Counts = ((0, 0), (0, 0))
+        self._sides: list[_Side] = []
+        self._change = trio.Event()
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Carry frames until cancelled. `ready` is called when both links are open for the first time.
+
+        Raises:
+            LinkBroken, ConfigError: of a link.
+        """
+        while True:
+            async with self._ends[0]() as left, self._ends[1]() as right:
+                ready()
+                ready = _nothing
+                try:
+                    await self._run(left, right)
+                except _Reopen:
+                    continue
+
+    def changed(self) -> None:
+        """Settings, observers or states have changed: look again at who carries the frames, and when."""
+        self._change.set()
+        self._change = trio.Event()
+        for side in self._sides:
+            side.timer.arm(side.direction.next_deadline())
+
+    def count_bypassed(self) -> None:
+        """Bring the counters up to date."""
+        if self._patch is None:
+            return
+        counts = self._patch.counts()
+        for name, (frames, octets), (known_frames, known_octets) in zip(DIRECTIONS, counts, self._counted, strict=True):
+            self.wire.directions[name].count_bypassed(frames - known_frames, octets - known_octets)
+        self._counted = counts
+
+    # -- who carries --------------------------------------------------------------------------------------------------
+
+    async def _run(self, left: Link, right: Link) -> None:
+        async with unwrapped_nursery() as nursery:
+            nursery.start_soon(self._keep_time)
+            while True:
+                if self._open_patch is not None and self.wire.clear:
+                    await self._carry_by_patch(left, right)
+                await self._carry(left, right)
+
+    async def _carry_by_patch(self, left: Link, right: Link) -> None:
+        """Until the wire is not clear, or at once if the links cannot be handed over."""
+        assert self._open_patch is not None
+        first = left.hand_over()
+        if first is None:
+            self._open_patch = None
+            return
+        second = right.hand_over()
+        if second is None:
+            self._open_patch = None
+            _close(first)
+            if not left.take_back():
+                raise _Reopen
+            return
+        self._patch = self._open_patch(first, second)
+        self._counted = ((0, 0), (0, 0))
+        self.bypass = True
+        try:
+            async with unwrapped_nursery() as nursery:
+                nursery.start_soon(self._patch.run)
+                nursery.start_soon(left.watch)
+                nursery.start_soon(right.watch)
+                while self.wire.clear:
+                    await self._change.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            self.count_bypassed()
+            self.bypass = False
+            self._patch = None
+        if not (left.take_back() and right.take_back()):
+            raise _Reopen
+
+    async def _carry(self, left: Link, right: Link) -> None:
+        """Until the wire is clear and a patch could do it."""
+        roads = [self.wire.directions[name] for name in DIRECTIONS]
+        with contextlib.ExitStack() as stack:
+            for road, source, sink in ((roads[0], left, right), (roads[1], right, left)):
+                timer = self._new_timer()
+                stack.callback(timer.close)
+                self._sides.append(_Side(road, source, sink, timer))
+            stack.callback(self._sides.clear)
+            async with unwrapped_nursery() as timers, unwrapped_nursery() as readers:
+                for side in self._sides:
+                    side.timer.arm(side.direction.next_deadline())
+                    timers.start_soon(self._send_due, side)
+                    readers.start_soon(self._read, side)
+                readers.start_soon(self._stop_when_clear, timers)
+
+    async def _stop_when_clear(self, timers: trio.Nursery) -> None:
+        """Readers stop where nothing is lost."""
+        while self._open_patch is None or not self.wire.clear or any(side.sending for side in self._sides):
+            await self._change.wait()
+        for side in self._sides:
+            if side.receiving is not None:
+                side.receiving.cancel()
+        timers.cancel_scope.cancel()
+
+    # -- frames -------------------------------------------------------------------------------------------------------
+
+    async def _read(self, side: _Side) -> None:
+        road = side.direction
+        while True:
+            with trio.CancelScope() as side.receiving:
+                frames = await side.source.receive()
+            if side.receiving.cancelled_caught:
+                return
+            side.receiving = None
+            if road.clear and not side.sending:
+                road.pass_clear(frames)
+                side.sending = True
+                await side.sink.send(frames)
+                side.sending = False
+                self._look_for_clear()
+                continue
+            road.receive(frames, self._now_ns())
+            if not side.sending:
+                await self._flush(side)
+
+    async def _send_due(self, side: _Side) -> None:
+        while True:
+            await side.timer.wait()
+            if not side.sending:
+                await self._flush(side)
+
+    async def _flush(self, side: _Side) -> None:
+        """Send what is due. Nothing is awaited between the last look and the timer's setting."""
+        side.sending = True
+        while frames := side.direction.frames_to_send(self._now_ns()):
+            await side.sink.send(frames)
+        side.sending = False
+        side.timer.arm(side.direction.next_deadline())
+        self._look_for_clear()
+
+    def _look_for_clear(self) -> None:
+        """The last delayed frame may have left."""
+        if self._open_patch is not None and self.wire.clear:
+            self._change.set()
+            self._change = trio.Event()
+
+    async def _keep_time(self) -> None:
+        """The schedule, and states."""
+        timer = self._new_timer()
+        try:
+            while True:
+                timer.arm(self.wire.next_change_ns())
+                await timer.wait()
+                if self.wire.handle_timer(self._now_ns()):
+                    self.changed()
+        finally:
+            timer.close()
+
+
+@asynccontextmanager
+async def unwrapped_nursery() -> AsyncIterator[trio.Nursery]:
+    """A nursery whose only error is raised as it is; of several, the first that is not a consequence of closing."""
+    try:
+        async with trio.open_nursery() as nursery:
+            yield nursery
+    except BaseExceptionGroup as group:
+        errors = [error for error in _leaves(group) if not isinstance(error, trio.Cancelled)]
+        best = next((error for error in errors if not isinstance(error, LinkClosed)), None) or (errors or [group])[0]
+        best.__context__ = None
+        raise best from None
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves
+
+
+def _close(given: HandedOver) -> None:
+    os.close(given.fd)
+
+
+def _nothing() -> None:
+    """They know already."""
