@@ -12,6 +12,11 @@ class EndpointKind(IntEnum):
     The end of a seqpacket connection, which an empty message looks like, is ECONNRESET."""
     TAP = 1
     """A tap's character device: one frame per `read` and `write`."""
+    RING_LISTENER = 2
+    """Rings in shared memory, by the side that made them: `vde._native.Ring`. The descriptor is readable when frames are
+    there; with the others it is what `Ring.into_parts` made. A full ring takes no more, and nothing waits for it."""
+    RING_CONNECTOR = 3
+    """Likewise, by the other side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +25,9 @@ class HandedOver:
 
     Attributes:
         fd: non-blocking; a duplicate if the link goes on using its own.
+        others: that go with it, as `kind` says; the forwarder closes them, too.
     """
 
     fd: int
     kind: EndpointKind
+    others: tuple[int, ...] = ()

@@ -84,7 +84,9 @@ class PythonForwarder(ReferencePlane):
 
     # -- endpoints ----------------------------------------------------------------------------------------------------
 
-    def attach(self, port: int, endpoint: int, fd: int, kind: EndpointKind) -> None:
+    def attach(
+        self, port: int, endpoint: int, fd: int, kind: EndpointKind, others: Sequence[int] = ()
+    ) -> None:
         """As `Forwarder.attach`."""
         if self._closed:
             raise RuntimeError("attach: the forwarder is closed")

@@ -1,11 +1,12 @@
-//! One descriptor of a port: a client's data socket, or a tap.
+//! One descriptor of a port: a client's data socket, a tap, or what tells of frames in shared memory.
 
 use crate::error::{Error, Result};
 use crate::limits::FRAMES_PER_TURN;
 use crate::queue::Queue;
 use crate::room::Room;
+use frame_ring::Ring;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -15,6 +16,8 @@ pub enum Kind {
     Seqpacket,
     /// A tap's character device: one frame per read and write.
     Tap,
+    /// Rings in shared memory; the descriptor is readable when frames are there.
+    Ring,
 }
 
 impl Kind {
@@ -53,6 +56,31 @@ pub struct Endpoint {
     pub frames_per_turn: usize,
     /// What its kernel buffer certainly holds.
     pub room: Room,
+    /// Of kind `Ring`, and only of that.
+    pub ring: Option<Box<Ring>>,
+}
+
+impl Endpoint {
+    /// An endpoint of its own kind, on rings.
+    pub fn of_ring(number: u32, port: u16, serial: u32, ring: Ring) -> io::Result<Endpoint> {
+        // SAFETY: the ring keeps the descriptor open during the call.
+        let fd = unsafe { BorrowedFd::borrow_raw(ring.frames_fd()) }.try_clone_to_owned()?;
+        Ok(Endpoint {
+            number,
+            port,
+            kind: Kind::Ring,
+            fd,
+            serial,
+            queue: Queue::new(0),
+            wants_room: false,
+            failed: false,
+            bursty: true,
+            last_round: u64::MAX - 1,
+            frames_per_turn: FRAMES_PER_TURN,
+            room: Room::NONE,
+            ring: Some(Box::new(ring)),
+        })
+    }
 }
 
 /// A descriptor that was made ready for forwarding, but is still its caller's.
@@ -103,6 +131,7 @@ impl Prepared {
             last_round: u64::MAX - 1,
             frames_per_turn: FRAMES_PER_TURN,
             room: self.room,
+            ring: None,
         }
     }
 }

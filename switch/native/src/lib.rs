@@ -38,6 +38,7 @@ mod queue;
 mod receive;
 mod room;
 mod send;
+mod shared;
 pub mod state;
 pub mod storm;
 pub mod vlan;

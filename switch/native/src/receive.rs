@@ -91,6 +91,16 @@ impl Receiver {
         Ok(())
     }
 
+    /// Where a frame of slot `index` goes, if it comes otherwise.
+    pub fn slot(&mut self, index: usize) -> &mut [u8] {
+        &mut self.arena[index * self.stride..][..self.frame_octets_max]
+    }
+
+    /// A frame of `octets` came into slot `index`.
+    pub fn fill(&mut self, index: usize, octets: usize, truncated: bool) {
+        self.received[index] = Received { octets: octets.min(self.frame_octets_max), truncated };
+    }
+
     fn up_to_max(&self, octets: usize) -> Received {
         Received { octets: octets.min(self.frame_octets_max), truncated: octets > self.frame_octets_max }
     }

@@ -13,6 +13,8 @@ use crate::poller::{Poller, Ready, token};
 use crate::port::DropReason;
 use crate::receive::Receiver;
 use crate::send::Sender;
+use crate::shared;
+use frame_ring::Ring;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
@@ -86,6 +88,24 @@ impl State {
         self.poller.add(fd, token(number, serial))?;
         // SAFETY: the contract of `attach`: the descriptor is ours from here on.
         let endpoint = unsafe { prepared.own(number, port, serial, limits.queue_frames) };
+        let slot = self.endpoints.insert(endpoint);
+        self.plane.add_endpoint(port, slot);
+        Ok(())
+    }
+
+    /// Own the rings if all goes well.
+    pub fn attach_ring(&mut self, port: u64, endpoint: u64, ring: Ring) -> Result<()> {
+        if self.closed {
+            return Err(Error::State("attach: the forwarder is closed"));
+        }
+        in_range("endpoint", endpoint, COUNT_MAX)?;
+        let port = self.plane.check_port(port)?;
+        if self.endpoints.contains(endpoint) {
+            return Err(Error::Invalid(format!("endpoint {endpoint} exists")));
+        }
+        let (number, serial) = (endpoint as u32, self.endpoints.next_serial());
+        let endpoint = Endpoint::of_ring(number, port, serial, ring)?;
+        self.poller.add(endpoint.as_raw_fd(), token(number, serial))?;
         let slot = self.endpoints.insert(endpoint);
         self.plane.add_endpoint(port, slot);
         Ok(())
@@ -193,6 +213,9 @@ impl State {
         let Some(endpoint) = self.endpoints.get_mut(slot) else {
             return;
         };
+        if endpoint.ring.is_some() {
+            return self.receive_ring(slot, now_ns);
+        }
         let singly = !endpoint.bursty && endpoint.last_round.wrapping_add(1) != self.rounds;
         let hurry =
             self.lone.is_some_and(|(number, round)| number != endpoint.number && self.rounds - round < LONE_ROUNDS);
@@ -218,6 +241,31 @@ impl State {
             Some(libc::EAGAIN) => {}
             Some(errno) if kind.survives(errno) => {}
             Some(errno) => self.fail(slot, errno),
+        }
+    }
+
+    /// Likewise, from shared memory. Its descriptor stays readable until its ring is empty.
+    fn receive_ring(&mut self, slot: u32, now_ns: u64) {
+        let State { endpoints, receiver, .. } = self;
+        let Some(endpoint) = endpoints.get_mut(slot) else {
+            return;
+        };
+        let (port, most) = (endpoint.port, endpoint.frames_per_turn);
+        let Some(ring) = &mut endpoint.ring else {
+            return;
+        };
+        let (count, broken) = shared::receive(ring, receiver, most);
+        for index in 0..count {
+            let inbound = Inbound { octets: self.receiver.frame(index), number: index as u16 };
+            let truncated = self.receiver.received(index).truncated;
+            self.plane.ingress(port, inbound, truncated, now_ns, &mut self.outbox);
+        }
+        if let Some(endpoint) = self.endpoints.get_mut(slot) {
+            endpoint.frames_per_turn = next_turn(count, self.outbox.items());
+        }
+        self.send_outbox();
+        if let Some(errno) = broken {
+            self.fail(slot, errno);
         }
     }
 
@@ -337,6 +385,14 @@ fn deliver<'a>(
     items: &[Item],
     frame: impl Fn(usize) -> &'a [u8],
 ) {
+    if let Some(ring) = &mut endpoint.ring {
+        let outcome = shared::send(ring, items, frame);
+        if outcome != shared::Outcome::default() {
+            plane.drop_frames(endpoint.port, DropReason::QueueFull, outcome.full);
+            plane.drop_frames(endpoint.port, DropReason::SendError, outcome.refused);
+        }
+        return;
+    }
     endpoint.room.forget();
     let (mut done, mut lost) = (0, 0);
     while endpoint.queue.is_empty() && done < items.len() {

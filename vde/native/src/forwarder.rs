@@ -3,6 +3,7 @@
 //! Numbers that Python checks nowhere else are checked here, so that whatever is out of range is a `ValueError`. The GIL
 //! is released wherever the forwarder's lock may have to be waited for.
 
+use crate::ring;
 use forwarder::events::{Direction, Event};
 use forwarder::fdb::Entry;
 use forwarder::vlan::Member;
@@ -82,9 +83,25 @@ impl Forwarder {
         self.with(py, |state| state.plane.clear_member(vlan.0, port.0))
     }
 
-    /// `kind`: 0 a socket, 1 a tap.
-    fn attach(&self, py: Python<'_>, port: Number, endpoint: Number, fd: i32, kind: u8) -> PyResult<()> {
-        self.with(py, |state| state.attach(port.0, endpoint.0, fd, kind == 0))
+    /// `kind`: 0 a socket, 1 a tap, 2 and 3 rings as their listener and connector.
+    #[pyo3(signature = (port, endpoint, fd, kind, others=vec![]))]
+    fn attach(
+        &self,
+        py: Python<'_>,
+        port: Number,
+        endpoint: Number,
+        fd: i32,
+        kind: u8,
+        others: Vec<i32>,
+    ) -> PyResult<()> {
+        if kind != 2 && kind != 3 {
+            return self.with(py, |state| state.attach(port.0, endpoint.0, fd, kind == 0));
+        }
+        let mut descriptors = vec![fd];
+        descriptors.extend(others);
+        let ring = ring::from_parts(ring::duplicates(&descriptors)?, kind == 2)?;
+        self.with(py, |state| state.attach_ring(port.0, endpoint.0, ring))?;
+        ring::take::<6>(descriptors).map(drop) // attached: the duplicates do
     }
 
     fn detach(&self, py: Python<'_>, endpoint: Number) -> PyResult<()> {

@@ -95,7 +95,7 @@ impl Ring {
         Ring::assemble(Role::Connector, given.memory, memory, bells, [ear, given.room_ear.into()])
     }
 
-    /// What `into_parts` of the same role made.
+    /// What `into_parts` of the same role made. They are dropped if they cannot be.
     pub fn from_parts(role: Role, [ear, memory, bell, room_bell, own_bell, room_ear]: [OwnedFd; 6]) -> io::Result<Self> {
         let mapped = Memory::open(memory.as_fd())?;
         let bells = [bell.into(), room_bell.into(), own_bell.into()];
