@@ -7,7 +7,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-RUST := Cargo.toml Cargo.lock $(shell find switch/native vde/native emulators -name '*.rs' -o -name Cargo.toml 2>/dev/null)
+RUST := Cargo.toml Cargo.lock $(shell find switch/native vde/native plugs/native emulators -name '*.rs' -o -name Cargo.toml 2>/dev/null)
 PYTEST := $(BIN)/pytest
 
 .PHONY: lab test check bench bench-switch fuzz interop unit constraints clean

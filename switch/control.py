@@ -105,7 +105,7 @@ class ControlServer:
         return registration.parse(octets)
 
     async def _serve_endpoint(self, stream: trio.SocketStream, wish: Request) -> None:
-        uid = _peer_uid(stream.socket)
+        uid = peer_uid(stream.socket)
         switch = self._switch
         data = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         path = None
@@ -164,7 +164,8 @@ def _connect(data: socket.socket, address: bytes, uid: int) -> None:
         ) from None
 
 
-def _peer_uid(connection: trio.socket.SocketType) -> int:
+def peer_uid(connection: trio.socket.SocketType) -> int:
+    """Who the client is, by the kernel."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size)
     uid = PEER_CREDENTIALS.unpack(credentials)[1]
     assert isinstance(uid, int)

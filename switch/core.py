@@ -248,8 +248,9 @@ class Switch:
         if number in self.ports:
             self.ports.get(number).check_access(uid, is_member)
 
-    def plug_in(self, endpoint: Endpoint, fd: int, now_ns: int) -> None:
-        """Attach an endpoint to its port, which is created if need be. The forwarder owns `fd` from now on.
+    def plug_in(self, endpoint: Endpoint, fd: int, now_ns: int, others: Sequence[int] = ()) -> None:
+        """Attach an endpoint to its port, which is created if need be. The forwarder owns `fd`, and `others` that
+        go with it (`vde.endpoint`), from now on.
 
         Raises:
             Refused: EACCES, EINVAL; `fd` is still the caller's then.
@@ -257,7 +258,7 @@ class Switch:
         number = endpoint.port
         self.check_access(number, endpoint.uid)
         port = self.ports.get(number) if number in self.ports else self.create_port(number, now_ns, allocatable=True)
-        self.forwarder.attach(number, endpoint.id, fd, endpoint.kind)
+        self.forwarder.attach(number, endpoint.id, fd, endpoint.kind, others)
         endpoint.queue_frames = self.settings.queue_frames
         self.forwarder.set_queue(endpoint.id, endpoint.queue_frames)
         self.endpoints[endpoint.id] = endpoint

@@ -1,6 +1,7 @@
 """The control directory: where clients find the switch, and the sockets in it.
 
     DIR/ctl        stream socket on which clients register (listen backlog 15 in the original; ours is longer)
+    DIR/ring       stream socket on which clients that share memory with the switch register
     DIR/PPP.F      the switch's data socket for port PPP, F its descriptor number
     DIR/.PID-N     clients' data sockets (libvdeplug removes them once it is connected)
 
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from vde.errors import ConfigError
 from vde.registration import SUN_PATH_OCTETS
+from vde.ring_handshake import SOCKET_NAME
 
 BACKLOG = 1024  # chosen: bursts of a thousand clients
 DATA_NAME_OCTETS = len("/65535.1048576")  # the longest name that a data socket can have
@@ -29,9 +31,10 @@ DATA_NAME_OCTETS = len("/65535.1048576")  # the longest name that a data socket 
 class ControlDirectory:
     """A directory that this process serves. Make one with `open_directory`."""
 
-    def __init__(self, path: Path, ctl: socket.socket, mode: int, gid: int) -> None:
+    def __init__(self, path: Path, ctl: socket.socket, ring: socket.socket, mode: int, gid: int) -> None:
         self.path = path
         self.ctl = ctl
+        self.ring = ring
         self.mode = mode
         self.gid = gid
         """-1: unchanged."""
@@ -57,9 +60,11 @@ class ControlDirectory:
     def close(self) -> str | None:
         """Remove what is ours. Returns a warning if the directory had to stay."""
         self.ctl.close()
+        self.ring.close()
         with contextlib.suppress(FileNotFoundError):
             if os.stat(self.path / "ctl").st_ino != self._ctl_inode:
                 return None  # somebody else has taken over
+            (self.path / SOCKET_NAME).unlink(missing_ok=True)
             (self.path / "ctl").unlink()
         _remove_stale_sockets(self.path)
         try:
@@ -94,18 +99,21 @@ def open_directory(path: Path, mode: int, dirmode: int, group: str | None) -> Co
     try:
         with _locked(real):
             ctl = _listen(real / "ctl")
+            ring = _listen(real / SOCKET_NAME)
             _remove_stale_sockets(real)
         _change_group(real, gid)
         os.chmod(real, dirmode)
-        _change_group(real / "ctl", gid)
-        os.chmod(real / "ctl", mode)
+        for name in (SOCKET_NAME, "ctl"):
+            _change_group(real / name, gid)
+            os.chmod(real / name, mode)
     except OSError as error:
         if created:
             with contextlib.suppress(OSError):
+                (real / SOCKET_NAME).unlink(missing_ok=True)
                 (real / "ctl").unlink(missing_ok=True)
                 real.rmdir()
         raise ConfigError(f"ctl directory '{real}': {error.strerror}") from None
-    return ControlDirectory(real, ctl, mode, gid)
+    return ControlDirectory(real, ctl, ring, mode, gid)
 
 
 def open_management(path: Path, mode: int, group: str | None) -> socket.socket:

@@ -19,6 +19,7 @@ PORT_MAX = 0xFFFF  # chosen: the forwarder's port numbers have 16 bits
 MANAGEMENT_PORT = 0
 
 MODULE_UNIX = "unix prog"
+MODULE_RING = "ring"
 MODULE_TAP = "tuntap"
 
 

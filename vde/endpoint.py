@@ -13,8 +13,8 @@ class EndpointKind(IntEnum):
     TAP = 1
     """A tap's character device: one frame per `read` and `write`."""
     RING_LISTENER = 2
-    """Rings in shared memory, by the side that made them: `vde._native.Ring`. The descriptor is readable when frames are
-    there; with the others it is what `Ring.into_parts` made. A full ring takes no more, and nothing waits for it."""
+    """Rings in shared memory, by the side that made them: `vde._native.Ring`. The descriptor is readable when frames
+    are there; with the others it is what `Ring.give_away` made. A full ring takes no more, and nothing waits for it."""
     RING_CONNECTOR = 3
     """Likewise, by the other side."""
 

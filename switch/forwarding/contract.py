@@ -112,9 +112,7 @@ class Forwarder(Protocol):
     def clear_member(self, vlan: int, port: int) -> None:
         """End a membership. Does not touch addresses."""
 
-    def attach(
-        self, port: int, endpoint: int, fd: int, kind: EndpointKind, others: Sequence[int] = ()
-    ) -> None:
+    def attach(self, port: int, endpoint: int, fd: int, kind: EndpointKind, others: Sequence[int] = ()) -> None:
         """Own `fd` from now on: made non-blocking, polled, closed at `detach`; and `others`, as `kind` says.
 
         `endpoint` 0…2^31-1.

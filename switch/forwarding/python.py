@@ -34,6 +34,7 @@ from switch.forwarding.terms import (
     Limits,
 )
 from vde import clock
+from vde._native import Ring
 
 ENDPOINTS_PER_ROUND = 64  # chosen
 IDLE_WAIT_MIN_NS = 10_000_000  # chosen: a garbage collection interval of 0 does not become a busy loop
@@ -60,6 +61,7 @@ class _Endpoint:
     """How many turns in a row brought one frame, not right after the one before."""
     queue: deque[bytes] = field(default_factory=deque)
     failed: bool = False
+    ring: Ring | None = None
 
 
 class PythonForwarder(ReferencePlane):
@@ -84,13 +86,14 @@ class PythonForwarder(ReferencePlane):
 
     # -- endpoints ----------------------------------------------------------------------------------------------------
 
-    def attach(
-        self, port: int, endpoint: int, fd: int, kind: EndpointKind, others: Sequence[int] = ()
-    ) -> None:
+    def attach(self, port: int, endpoint: int, fd: int, kind: EndpointKind, others: Sequence[int] = ()) -> None:
         """As `Forwarder.attach`."""
         if self._closed:
             raise RuntimeError("attach: the forwarder is closed")
         self.add_endpoint(port, endpoint)
+        if kind in (EndpointKind.RING_LISTENER, EndpointKind.RING_CONNECTOR):
+            self._attach_ring(endpoint, [fd, *others], listener=kind is EndpointKind.RING_LISTENER)
+            return
         try:
             connection = kind is EndpointKind.TAP
             if kind is EndpointKind.DATAGRAM:
@@ -104,6 +107,24 @@ class PythonForwarder(ReferencePlane):
         end = _Endpoint(endpoint, fd, connection, transient, self.limits.queue_frames)
         self._endpoints[endpoint] = self._by_fd[fd] = end
 
+    def _attach_ring(self, endpoint: int, descriptors: list[int], *, listener: bool) -> None:
+        copies: list[int] = []
+        try:
+            for descriptor in descriptors:
+                copies.append(os.dup(descriptor))  # noqa: PERF401 - those made before an error are closed
+            given, copies = copies, []
+            ring = Ring.from_parts(given, listener)
+        except BaseException:
+            for copy in copies:
+                os.close(copy)
+            self.remove_endpoint(endpoint)
+            raise
+        for descriptor in descriptors:
+            os.close(descriptor)
+        end = _Endpoint(endpoint, ring.frames_fd, True, frozenset(), 0, ring=ring)
+        self._epoll.register(end.fd, select.EPOLLIN)
+        self._endpoints[endpoint] = self._by_fd[end.fd] = end
+
     def detach(self, endpoint: int) -> None:
         """As `Forwarder.detach`."""
         end = self._endpoint(endpoint)
@@ -111,7 +132,10 @@ class PythonForwarder(ReferencePlane):
         del self._endpoints[endpoint], self._by_fd[end.fd]
         if not end.failed:
             self._epoll.unregister(end.fd)
-        os.close(end.fd)
+        if end.ring is None:
+            os.close(end.fd)
+        else:
+            end.ring.close()
 
     def set_queue(self, endpoint: int, frames: int) -> None:
         """As `Forwarder.set_queue`."""
@@ -211,6 +235,9 @@ class PythonForwarder(ReferencePlane):
 
     def _receive(self, end: _Endpoint, now_ns: int, *, hung_up: bool) -> None:
         frames = deliveries = 0
+        if end.ring is not None:
+            self._receive_ring(end, end.ring, now_ns)
+            return
         singly = not end.bursty and end.last_round != self._rounds - 1
         lone, lone_round = self._lone
         most = 1 if singly else end.frames_per_turn
@@ -240,6 +267,19 @@ class PythonForwarder(ReferencePlane):
         if end.lone_turns >= LONE_TURNS:
             self._lone = (end.number, self._rounds)
 
+    def _receive_ring(self, end: _Endpoint, ring: Ring, now_ns: int) -> None:
+        try:
+            frames = ring.receive(end.frames_per_turn)
+        except OSError as error:
+            self._fail(end, error.errno or errno.EPROTO)
+            return
+        deliveries = 0
+        for frame in frames:
+            out = self.ingress(end.number, frame, now_ns)
+            self._deliver(out)
+            deliveries += len(out)
+        end.frames_per_turn = _next_turn(len(frames), deliveries)
+
     def _fail(self, end: _Endpoint, code: int) -> None:
         end.failed = True
         end.queue.clear()
@@ -253,7 +293,7 @@ class PythonForwarder(ReferencePlane):
             end = self._endpoints[number]
             if not end.queue and self._send(end, frame):
                 continue
-            if end.failed or len(end.queue) >= end.queue_frames:
+            if end.failed or end.ring is not None or len(end.queue) >= end.queue_frames:
                 self.count_undelivered(number, DropReason.QUEUE_FULL)
                 continue
             if not end.queue:
@@ -271,7 +311,11 @@ class PythonForwarder(ReferencePlane):
     def _send(self, end: _Endpoint, frame: bytes) -> bool:
         """Is it done with: sent, or refused and counted?"""
         try:
+            if end.ring is not None:
+                return end.ring.send([frame]) == 1
             os.write(end.fd, frame)
+        except ValueError:  # longer than the ring's longest frame
+            self.count_undelivered(end.number, DropReason.SEND_ERROR)
         except OSError as error:
             if error.errno in _NOT_NOW:
                 return False

@@ -51,4 +51,3 @@ pub fn receive(ring: &mut Ring, receiver: &mut Receiver, most: usize) -> (usize,
         Err(_) => (count, Some(libc::EPROTO)),
     }
 }
-

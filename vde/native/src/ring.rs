@@ -34,14 +34,14 @@ impl Ring {
         frame_ring::Ring::join(Given::from(given)).map(Ring::new).map_err(os_error)
     }
 
-    /// A side that `into_parts` has given away. The descriptors are ours from now on, also if an error is raised.
+    /// A side that `give_away` has given away. The descriptors are ours from now on, also if an error is raised.
     #[staticmethod]
     fn from_parts(descriptors: Vec<RawFd>, listener: bool) -> PyResult<Self> {
         from_parts(descriptors, listener).map(Ring::new)
     }
 
     /// Give this side away, as descriptors; the first one is readable when frames are there.
-    fn into_parts(&mut self) -> PyResult<Vec<RawFd>> {
+    fn give_away(&mut self) -> PyResult<Vec<RawFd>> {
         let ring = self.ring.take().ok_or_else(closed)?;
         Ok(ring.into_parts().map(IntoRawFd::into_raw_fd).to_vec())
     }

@@ -9,6 +9,10 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+/// Tokens of bells in an ear.
+const PEER: u64 = 0;
+const OWN: u64 = 1;
+
 /// Rings an ear.
 #[derive(Debug)]
 pub struct Bell(OwnedFd);
@@ -49,19 +53,19 @@ impl Ear {
         let bell = Bell::new()?;
         // SAFETY: takes no pointer; the descriptor is new and nobody else's.
         let ear = Ear(unsafe { owned(libc::epoll_create1(libc::EPOLL_CLOEXEC))? });
-        ear.hear(&bell)?;
+        ear.hear(&bell, PEER)?;
         Ok((ear, bell))
     }
 
     /// A second bell, which its owner can ring even if the first one is not its own.
     pub fn add_bell(&self) -> io::Result<Bell> {
         let bell = Bell::new()?;
-        self.hear(&bell)?;
+        self.hear(&bell, OWN)?;
         Ok(bell)
     }
 
-    fn hear(&self, bell: &Bell) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: 0 };
+    fn hear(&self, bell: &Bell, whose: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: whose };
         // SAFETY: `event` lives during the call.
         if unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, bell.0.as_raw_fd(), &mut event) } < 0 {
             return Err(io::Error::last_os_error());
@@ -69,21 +73,12 @@ impl Ear {
         Ok(())
     }
 
-    /// Forget that it rang; had it?
+    /// Forget what rang. Was the peer's bell (not the owner's own) among it?
     pub fn clear(&self) -> bool {
-        self.take(0).unwrap_or(false)
-    }
-
-    /// Sleep until it rings, and forget that it did. An error is EINTR: a signal came.
-    pub fn wait(&self) -> io::Result<()> {
-        self.take(-1).map(drop)
-    }
-
-    fn take(&self, timeout_ms: i32) -> io::Result<bool> {
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 2];
-        // SAFETY: `events` has room for two, as is said, and lives during the call.
-        let count = unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), 2, timeout_ms) };
-        if count < 0 { Err(io::Error::last_os_error()) } else { Ok(count > 0) }
+        let mut events = [libc::epoll_event { events: 0, u64: OWN }; 2];
+        // SAFETY: `events` has room for two, as is said, and lives during the call, which does not wait.
+        unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), 2, 0) };
+        events.iter().any(|event| event.u64 == PEER)
     }
 }
 
@@ -152,6 +147,7 @@ mod tests {
         assert!(ear.clear() && !readable(&ear));
         own.ring();
         assert!(readable(&ear));
+        assert!(!ear.clear() && !readable(&ear));
     }
 
     #[test]

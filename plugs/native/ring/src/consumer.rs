@@ -81,21 +81,21 @@ impl Consumer {
         }
     }
 
-    /// Ask for a bell at the next frame. Is there one already? Then none is asked for, but one may ring.
-    pub fn fall_asleep(&mut self) -> Result<bool, Broken> {
-        self.publish();
-        self.memory.control(self.ring).consumer_sleeps.store(1, Ordering::Relaxed);
+    /// Ask for a bell at the next frame. Had the last wish for one been heard?
+    pub fn ask_for_bell(&mut self) -> bool {
+        let heard = self.memory.control(self.ring).consumer_sleeps.swap(1, Ordering::Relaxed) == 0;
         fence(Ordering::SeqCst);
-        if self.is_empty()? {
-            return Ok(true);
-        }
-        self.wake_up();
-        Ok(false)
+        heard
     }
 
-    /// Ask for no bell.
-    pub fn wake_up(&mut self) {
-        self.memory.control(self.ring).consumer_sleeps.store(0, Ordering::Relaxed);
+    /// Ask for none. Had the wish for one been heard?
+    pub fn ask_for_no_bell(&mut self) -> bool {
+        self.memory.control(self.ring).consumer_sleeps.swap(0, Ordering::Relaxed) == 0
+    }
+
+    /// Is the wish for a bell still there?
+    pub fn asks_for_bell(&self) -> bool {
+        self.memory.control(self.ring).consumer_sleeps.load(Ordering::Relaxed) != 0
     }
 
     pub(crate) fn into_bell(self) -> Bell {

@@ -65,7 +65,7 @@ mod ring;
 pub use consumer::{Consumer, Popped};
 pub use memory::{Layout, Memory};
 pub use producer::{Producer, Pushed};
-pub use ring::{Given, Receiver, Ring, Role, Sender};
+pub use ring::{Given, Received, Receiver, Ring, Role, Sender};
 
 /// The peer has put something into the shared memory that cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

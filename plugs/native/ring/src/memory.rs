@@ -25,6 +25,8 @@ impl Layout {
     pub const RING_OCTETS_MAX: u32 = 1 << 24;
     /// Chosen: 170 frames of 1514 octets; two of them stay in a second-level cache.
     pub const RING_OCTETS: u32 = 1 << 18;
+    /// libvdeplug's longest frame, with a tag put in.
+    pub const FRAME_OCTETS: u32 = 9238;
     pub const FRAME_OCTETS_MIN: u32 = 1518;
     /// A frame of 65,535 octets with a tag put in.
     pub const FRAME_OCTETS_MAX: u32 = 65_539;
@@ -39,7 +41,7 @@ impl Layout {
 
     /// What is nearest to a wish (0: none) within bounds.
     pub fn for_wish(ring_octets: u32, frame_octets: u32) -> Self {
-        let frame = if frame_octets == 0 { 9234 } else { frame_octets };
+        let frame = if frame_octets == 0 { Self::FRAME_OCTETS } else { frame_octets };
         let frame_octets = frame.clamp(Self::FRAME_OCTETS_MIN, Self::FRAME_OCTETS_MAX);
         let wished = if ring_octets == 0 { Self::RING_OCTETS } else { ring_octets };
         let least = Self::RING_OCTETS_MIN.max(2 * crate::record_octets(frame_octets));

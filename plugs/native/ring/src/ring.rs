@@ -1,10 +1,10 @@
 //! Both rings of one side, and their bells.
 
+use crate::Broken;
 use crate::bell::{Bell, Ear};
 use crate::consumer::{Consumer, Popped};
 use crate::memory::{Layout, Memory};
 use crate::producer::{Producer, Pushed};
-use crate::Broken;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -59,9 +59,7 @@ pub struct Ring {
     layout: Layout,
     producer: Producer,
     consumer: Consumer,
-    /// Hears that frames came. While not asleep, it is readable.
-    ear: Ear,
-    own_bell: Bell,
+    rest: Rest,
     room_ear: Ear,
 }
 
@@ -96,7 +94,10 @@ impl Ring {
     }
 
     /// What `into_parts` of the same role made. They are dropped if they cannot be.
-    pub fn from_parts(role: Role, [ear, memory, bell, room_bell, own_bell, room_ear]: [OwnedFd; 6]) -> io::Result<Self> {
+    pub fn from_parts(
+        role: Role,
+        [ear, memory, bell, room_bell, own_bell, room_ear]: [OwnedFd; 6],
+    ) -> io::Result<Self> {
         let mapped = Memory::open(memory.as_fd())?;
         let bells = [bell.into(), room_bell.into(), own_bell.into()];
         Ring::assemble(role, memory, mapped, bells, [ear.into(), room_ear.into()])
@@ -115,7 +116,8 @@ impl Ring {
         let producer = Producer::new(Arc::clone(&memory), out, bell);
         let consumer = Consumer::new(memory, into, room_bell);
         own_bell.ring(); // not asleep
-        Ok(Ring { role, memory: fd, layout, producer, consumer, ear, own_bell, room_ear })
+        let rest = Rest { ear, own_bell, asked: false, owed: false };
+        Ok(Ring { role, memory: fd, layout, producer, consumer, rest, room_ear })
     }
 
     /// For another owner in this process: the ear for frames, then memory, bells for frames and room, own bell, ear
@@ -124,14 +126,14 @@ impl Ring {
         self.producer.publish();
         self.consumer.publish();
         let (bell, room_bell) = (self.producer.into_bell(), self.consumer.into_bell());
-        let [bell, room_bell, own_bell] = [bell, room_bell, self.own_bell].map(OwnedFd::from);
-        [self.ear.into(), self.memory, bell, room_bell, own_bell, self.room_ear.into()]
+        let [bell, room_bell, own_bell] = [bell, room_bell, self.rest.own_bell].map(OwnedFd::from);
+        [self.rest.ear.into(), self.memory, bell, room_bell, own_bell, self.room_ear.into()]
     }
 
     /// For two threads: one sends, the other receives.
     pub fn split(self) -> (Sender, Receiver) {
         let sender = Sender { producer: self.producer, room_ear: self.room_ear };
-        (sender, Receiver { consumer: self.consumer, ear: self.ear, own_bell: self.own_bell })
+        (sender, Receiver { consumer: self.consumer, rest: self.rest })
     }
 
     pub fn role(&self) -> Role {
@@ -144,7 +146,7 @@ impl Ring {
 
     /// Readable when frames may be there, until `sleep`.
     pub fn frames_fd(&self) -> RawFd {
-        self.ear.as_raw_fd()
+        self.rest.ear.as_raw_fd()
     }
 
     /// Readable when there may be room, after `wait_for_room`.
@@ -176,23 +178,63 @@ impl Ring {
     /// Give back the room of what was taken. If nothing more is there, `frames_fd` is not readable from now on until
     /// there is: returns true. To be called after a batch.
     pub fn sleep(&mut self) -> Result<bool, Broken> {
-        sleep(&mut self.consumer, &self.ear, &self.own_bell)
+        self.consumer.publish();
+        self.rest.begin(&mut self.consumer)
     }
 }
 
-/// The order is: ask for a bell, look, forget what rang, look again. What comes before the second look may have rung
-/// in vain; then we ring ourselves.
-fn sleep(consumer: &mut Consumer, ear: &Ear, own_bell: &Bell) -> Result<bool, Broken> {
-    if !consumer.fall_asleep()? {
-        return Ok(false);
+/// A consumer's sleep. While it is awake, its ear is readable, or will be as soon as the producer has got round to it.
+#[derive(Debug)]
+struct Rest {
+    ear: Ear,
+    own_bell: Bell,
+    /// A bell was asked for, and that it was heard has not been seen.
+    asked: bool,
+    /// A wish for a bell was heard, and the bell not yet.
+    owed: bool,
+}
+
+impl Rest {
+    /// Fall asleep, unless frames are there. The order is: ask for a bell, look, forget what rang, look again. What
+    /// comes before the second look may have rung in vain; then we ring ourselves.
+    fn begin(&mut self, consumer: &mut Consumer) -> Result<bool, Broken> {
+        let heard = consumer.ask_for_bell();
+        let was_asleep = self.asked && !heard;
+        self.owed |= self.asked && heard;
+        self.asked = true;
+        let silent = if consumer.is_empty()? {
+            self.clear();
+            if consumer.is_empty()? {
+                return Ok(true);
+            }
+            true
+        } else {
+            was_asleep // nobody has rung, and nobody will
+        };
+        self.owed |= consumer.ask_for_no_bell();
+        self.asked = false;
+        if silent {
+            self.own_bell.ring();
+        }
+        Ok(false)
     }
-    ear.clear();
-    if !consumer.is_empty()? {
-        consumer.wake_up();
-        own_bell.ring();
-        return Ok(false);
+
+    /// Nothing is there. Had the ear told of something nevertheless? A producer can be slow to ring, and frames gone
+    /// by then. (It rings one bell before it hears the next wish, so one at most is late.)
+    fn disturbed(&mut self, consumer: &mut Consumer) -> Result<bool, Broken> {
+        if self.asked && consumer.asks_for_bell() {
+            return Ok(self.owed && self.clear());
+        }
+        let owed = self.owed || self.asked;
+        self.begin(consumer)?;
+        Ok(owed && !self.owed)
     }
-    Ok(true)
+
+    fn clear(&mut self) -> bool {
+        let rang = self.ear.clear();
+        self.owed &= !rang;
+        rang
+    }
 }
 
 /// The sending half.
@@ -225,21 +267,38 @@ impl Sender {
 #[derive(Debug)]
 pub struct Receiver {
     consumer: Consumer,
-    ear: Ear,
-    own_bell: Bell,
+    rest: Rest,
+}
+
+/// What a receiver finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    Frame(Popped),
+    Nothing,
+    /// Nothing, although `frames_fd` was readable.
+    InVain,
 }
 
 impl Receiver {
     /// Take one frame. `frames_fd` is readable afterwards if and only if another one is there (or comes).
-    pub fn receive(&mut self, into: &mut [u8]) -> Result<Option<Popped>, Broken> {
-        let popped = self.consumer.pop(into)?;
+    pub fn receive(&mut self, into: &mut [u8]) -> Result<Received, Broken> {
+        let Some(popped) = self.consumer.pop(into)? else {
+            let in_vain = self.rest.disturbed(&mut self.consumer)?;
+            return Ok(if in_vain { Received::InVain } else { Received::Nothing });
+        };
         if self.consumer.is_empty()? {
-            sleep(&mut self.consumer, &self.ear, &self.own_bell)?;
+            self.settle()?;
         }
-        Ok(popped)
+        Ok(Received::Frame(popped))
+    }
+
+    /// Make `frames_fd` tell the truth: at first it is readable, whatever is there.
+    pub fn settle(&mut self) -> Result<(), Broken> {
+        self.consumer.publish();
+        self.rest.begin(&mut self.consumer).map(drop)
     }
 
     pub fn frames_fd(&self) -> RawFd {
-        self.ear.as_raw_fd()
+        self.rest.ear.as_raw_fd()
     }
 }

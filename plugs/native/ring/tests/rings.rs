@@ -1,6 +1,6 @@
 //! Two sides in one process: frames, wake-ups, and a peer that writes what it likes into the shared memory.
 
-use frame_ring::{Broken, Given, Layout, Pushed, Ring};
+use frame_ring::{Broken, Given, Layout, Pushed, Received, Ring};
 use std::os::fd::RawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,8 +44,7 @@ fn frames_pass_both_ways_whole_and_in_order() {
     for round in 0..500u64 {
         let sent: Vec<Vec<u8>> =
             (0..5).map(|index| frame(round * 5 + index, 14 + (round as usize * 37) % 9221)).collect();
-        let (from, to) =
-            if round % 2 == 0 { (&mut listener, &mut connector) } else { (&mut connector, &mut listener) };
+        let (from, to) = if round % 2 == 0 { (&mut listener, &mut connector) } else { (&mut connector, &mut listener) };
         for one in &sent {
             assert_eq!(from.push(&[&one[..5], &one[5..]]), Ok(Pushed::Taken));
         }
@@ -76,6 +75,26 @@ fn the_descriptor_is_readable_while_frames_wait() {
         assert_eq!(connector.sleep(), Ok(left == 0));
     }
     assert!(!poll(connector.frames_fd(), 0));
+}
+
+/// Frames that were found without a bell, by somebody who did not wait for it.
+#[test]
+fn the_descriptor_is_readable_for_what_an_early_reader_leaves() {
+    let (mut listener, mut connector) = pair(1 << 16, 1518);
+    assert_eq!(connector.sleep(), Ok(true));
+    let mut buffer = [0; 1518];
+    for _ in 0..3 {
+        for number in 0..2 {
+            listener.push(&[&frame(number, 60)]).unwrap();
+        }
+        listener.publish();
+        connector.pop(&mut buffer).unwrap().unwrap();
+        assert_eq!(connector.sleep(), Ok(false));
+        assert!(poll(connector.frames_fd(), 0));
+        connector.pop(&mut buffer).unwrap().unwrap();
+        assert_eq!(connector.sleep(), Ok(true));
+        assert!(!poll(connector.frames_fd(), 0));
+    }
 }
 
 #[test]
@@ -147,7 +166,7 @@ fn two_threads_sleep_and_wake() {
         let mut buffer = [0; 1518];
         for number in 0..FRAMES {
             let popped = loop {
-                if let Some(popped) = receiver.receive(&mut buffer).unwrap() {
+                if let Received::Frame(popped) = receiver.receive(&mut buffer).unwrap() {
                     break popped;
                 }
                 assert!(poll(receiver.frames_fd(), 20_000), "frame {number} has not come");
