@@ -125,7 +125,7 @@ def test_a_thousand_connects_do_not_disturb_the_others(start_switch: StartSwitch
     with Console(switch.management) as console:
         while any("ACTIVE -" in line for line in console.command("port/print")):
             pass  # until the last of them is noticed
-    assert sorted(path.name for path in switch.directory.iterdir()) == ["ctl"]
+    assert sorted(path.name for path in switch.directory.iterdir()) == ["ctl", "ring"]
 
 
 @FORWARDERS

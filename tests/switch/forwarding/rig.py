@@ -7,6 +7,7 @@ from typing import Literal
 from switch.forwarding.choice import open_forwarder
 from switch.forwarding.contract import NO_VLAN, EndpointKind, Event, Forwarder, Limits
 from switch.forwarding.native import NativeForwarder
+from vde._native import Ring
 
 SECOND_NS = 1_000_000_000
 Kind = Literal["python", "native", "sendmmsg"]
@@ -14,21 +15,45 @@ Kind = Literal["python", "native", "sendmmsg"]
 MakeRig = Callable[..., "Rig"]
 
 
+class RingPeer:
+    """The other side of rings, as a socket. It cannot send more than the ring's longest frame."""
+
+    def __init__(self, ring: Ring) -> None:
+        self.ring = ring
+
+    def send(self, frame: bytes) -> None:
+        if not self.ring.send([frame[: self.ring.frame_octets]]):
+            raise BlockingIOError
+
+    def recv(self, octets: int) -> bytes:
+        for frame in self.ring.receive(1):
+            return frame
+        raise BlockingIOError
+
+    def close(self) -> None:
+        self.ring.close()
+
+
 class Rig:
     """Peers are the other ends: what a client would hold. Endpoints have their ports' numbers unless told otherwise."""
 
     def __init__(self, kind: Kind, limits: Limits | None = None, vlans: Iterable[int] = (0,)) -> None:
         self.kind = kind
-        self.forwarder = open_kind(kind, limits or Limits())
+        self.limits = limits or Limits()
+        self.forwarder = open_kind(kind, self.limits)
         self.peers: dict[int, socket.socket] = {}
+        self.ring_peers: dict[int, RingPeer] = {}
         self.now_ns = SECOND_NS
         for vlan in vlans:
             self.forwarder.add_vlan(vlan)
 
     def close(self) -> None:
         self.forwarder.close()
-        for peer in self.peers.values():
-            peer.close()
+        for endpoint in (*self.peers, *self.ring_peers):
+            self.peer(endpoint).close()
+
+    def peer(self, endpoint: int) -> "socket.socket | RingPeer":
+        return self.ring_peers[endpoint] if endpoint in self.ring_peers else self.peers[endpoint]
 
     def port(
         self, number: int, native: int = 0, *, tagged: Iterable[int] = (), endpoints: Sequence[int] | None = None
@@ -54,6 +79,9 @@ class Rig:
         kind: EndpointKind = EndpointKind.DATAGRAM,
         socket_type: socket.SocketKind = socket.SOCK_DGRAM,
     ) -> None:
+        if kind in (EndpointKind.RING_LISTENER, EndpointKind.RING_CONNECTOR):
+            self.attach_ring(port, endpoint, kind)
+            return
         ours, peer = socket.socketpair(socket.AF_UNIX, socket_type)
         try:
             self.forwarder.attach(port, endpoint, ours.fileno(), kind)
@@ -65,20 +93,31 @@ class Rig:
         peer.setblocking(False)
         self.peers[endpoint] = peer
 
+    def attach_ring(self, port: int, endpoint: int, kind: EndpointKind, ring_octets: int = 0) -> None:
+        listener, given = Ring.create(ring_octets, self.limits.max_frame_octets + 4)
+        sides = [listener, Ring.join(given)]
+        ours = sides.pop(kind - EndpointKind.RING_LISTENER)
+        fd, *others = ours.give_away()
+        self.forwarder.attach(port, endpoint, fd, kind, others)
+        self.ring_peers[endpoint] = RingPeer(sides[0])
+
     def detach(self, endpoint: int) -> None:
         self.forwarder.detach(endpoint)
-        self.peers.pop(endpoint).close()
+        if endpoint in self.ring_peers:
+            self.ring_peers.pop(endpoint).close()
+        else:
+            self.peers.pop(endpoint).close()
 
     def send(self, endpoint: int, *frames: bytes) -> None:
         for frame in frames:
-            self.peers[endpoint].send(frame)
+            self.peer(endpoint).send(frame)
 
     def taken(self, endpoint: int) -> list[bytes]:
         """What the peer finds in its buffer."""
         frames = []
         while True:
             try:
-                frames.append(self.peers[endpoint].recv(1 << 17))
+                frames.append(self.peer(endpoint).recv(1 << 17))
             except BlockingIOError:
                 return frames
 
@@ -90,7 +129,7 @@ class Rig:
         """Send, forward, and what arrived where."""
         self.send(endpoint, *frames)
         self.poll()
-        arrived = {number: self.taken(number) for number in sorted(self.peers)}
+        arrived = {number: self.taken(number) for number in sorted([*self.peers, *self.ring_peers])}
         return {number: frames for number, frames in arrived.items() if frames}
 
     def tell_ports(self, *numbers: int) -> None:
