@@ -37,7 +37,8 @@ Turns: a round serves every ready endpoint once, in the order of their numbers: 
 are at most `FRAMES_PER_TURN` (fewer if those of its last turn made more than `DELIVERIES_PER_TURN`); and only one, for
 the sake of its latency, if its last turn brought no more and it was not ready in the round before. An endpoint whose
 last `LONE_TURNS` turns were such ones sends single frames: for `LONE_ROUNDS` rounds the others' turns are at most
-`FRAMES_PER_SHORT_TURN`, so that it need not wait for long ones.
+`FRAMES_PER_SHORT_TURN`, so that it need not wait for long ones. Rings are always emptied up to `FRAMES_PER_TURN`: that
+takes as long as some frames of a socket.
 """
 
 from collections.abc import Callable, Mapping, Sequence

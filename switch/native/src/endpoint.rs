@@ -75,6 +75,7 @@ impl Endpoint {
             wants_room: false,
             failed: false,
             bursty: true,
+            lone_turns: 0,
             last_round: u64::MAX - 1,
             frames_per_turn: FRAMES_PER_TURN,
             room: Room::NONE,
