@@ -21,6 +21,7 @@ from switch.forwarding.contract import EndpointKind, Event, Limits
 from switch.log import Log
 from switch.options import Options
 from switch.ports import MODULE_TAP, Endpoint
+from switch.rings import RingServer
 from switch.tap import open_tap
 from vde.clock import monotonic_ns
 from vde.errors import ConfigError, Refused
@@ -88,6 +89,7 @@ class Daemon:
             self._log,
             (options.mgmt_mode, group_number(options.mgmt_group)),
         )
+        rings = RingServer(switch, self._directory, monotonic_ns, self._log, options.max_frame_octets)
         for interface in options.taps:
             self._plug_tap(interface)
         if options.rcfile is not None:
@@ -98,6 +100,7 @@ class Daemon:
                 nursery.start_soon(self._keep_time)
                 await nursery.start(self._forwarder.run, self._handle_events)
                 await nursery.start(server.serve)
+                await nursery.start(rings.serve)
                 if self._management is not None:
                     listener = trio.SocketListener(trio.socket.from_stdlib_socket(self._management))
                     nursery.start_soon(
