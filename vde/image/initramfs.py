@@ -45,11 +45,10 @@ def applets(busybox: bytes) -> list[str]:
     Raises:
         WireError: there is no such table, or commands are missing that the guest needs.
     """
-    start = busybox.find(b"\0[\0[[\0")
-    if start < 0:
+    position = busybox.find(b"[\0[[\0")
+    if position < 0:
         raise WireError("busybox: no table of applet names found")
     names: list[str] = []
-    position = start + 1
     while len(names) < _APPLETS_MAX:
         end = busybox.find(b"\0", position, position + 64)
         name = busybox[position:end] if end >= 0 else b""

@@ -16,6 +16,7 @@ _MANIFEST_OCTETS_MAX = 1 << 16
 
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+:~_-]{0,127}$")]  # hence no path out of the directory
+_Path = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+:~_-]{0,127}(/[A-Za-z0-9][A-Za-z0-9.+:~_-]{0,127})?$")]
 
 
 class _Model(BaseModel):
@@ -23,9 +24,9 @@ class _Model(BaseModel):
 
 
 class StoredFile(_Model):
-    """A file of an image."""
+    """A file of an image; `file`: its path in the image's directory, at most one directory deep."""
 
-    file: _Word
+    file: _Path
     octets: Annotated[int, Field(gt=0, lt=1 << 32)]
     sha256: _Sha256
 
@@ -46,6 +47,7 @@ class Manifest(_Model):
         recipe: fingerprint of the recipe and program that made the image.
         archive_sha256: of the initrd's content before it was compressed, which is the same on every machine for the
             same packages.
+        libraries: what the kernel of User-Mode Linux is started with, beside it in a directory of their own.
     """
 
     format: Literal[1]
@@ -57,6 +59,7 @@ class Manifest(_Model):
     initrd: StoredFile
     archive_sha256: _Sha256
     packages: Annotated[list[StoredPackage], Field(min_length=1, max_length=16)]
+    libraries: Annotated[list[StoredFile], Field(max_length=16)] = []
 
 
 def read_manifest(directory: Path) -> Manifest | None:

@@ -12,7 +12,7 @@ from vde.image.advice import explain
 from vde.image.apt import Apt, Record, machine_source_files
 from vde.image.errors import ImageError
 from vde.image.progress import Progress, Step
-from vde.image.recipe import SUITE, SUITE_TITLE, Recipe
+from vde.image.recipe import SUITE, SUITE_TITLES, Recipe
 
 # A dependency of a metapackage: "linux-image-6.1.0-50-686 (= 6.1.176-1)"
 _KERNEL_DEPENDENCY = re.compile(r"(linux-image-[0-9][a-z0-9.+-]*)(?:\s*\(\s*=\s*([A-Za-z0-9.+:~-]+)\s*\))?")
@@ -24,7 +24,8 @@ class Fetched:
 
     kernel: Path
     busybox: Path
-    records: tuple[Record, Record]
+    records: tuple[Record, ...]
+    library: Path | None = None
 
 
 def fetch_packages(
@@ -44,7 +45,9 @@ def fetch_packages(
         ImageError: a package is not there or could not be fetched.
     """
     available = sources.read_file(sources_file) if sources_file else sources.read_sources(*machine_source_files())
-    chosen = sources.select(available, SUITE)
+    chosen = sources.select(available, recipe.suite)
+    if not chosen and recipe.suite != SUITE:
+        chosen = sources.borrow(available, recipe.suite)
     if not chosen:
         raise ConfigError(missing_source(recipe, sources_file))
     apt = Apt(work / "apt", recipe.architecture, sources.render(chosen, recipe.architecture), (inherited,))
@@ -55,26 +58,30 @@ def fetch_packages(
         if record is not None:
             return record
         apt.forget()
-        index = f"the {SUITE} index for {recipe.architecture}"
+        index = f"the {recipe.suite} index for {recipe.architecture}"
         if complaints:
             raise ImageError(explain(f"image {recipe.name}: {index} could not be fetched", complaints))
         wanted = package if version is None else f"{package} {version}"
         places = ", ".join(source.origin for source in chosen)
         raise ImageError(f"image {recipe.name}: no package {wanted} in {index} (asked for by {places})")
 
-    kernel = find(*kernel_dependency(find(recipe.kernel_package)))
-    busybox = find(recipe.busybox_package)
+    kernel = find(recipe.kernel_package)
+    if recipe.kind == "machine":
+        kernel = find(*kernel_dependency(kernel))
+    records = [kernel, find(recipe.busybox_package)]
+    if recipe.library_package is not None:
+        records.append(find(recipe.library_package))
     if complaints:
         text = f"some package indexes could not be fetched, going on with the others: {complaints[0]}"
         progress(Step(recipe.name, text, note=True))
     for path in work.glob("*.deb*"):  # of older versions
-        if not path.name.startswith((kernel.file_name, busybox.file_name)):
+        if not path.name.startswith(tuple(record.file_name for record in records)):
             path.unlink()
     paths = []
-    for record in (kernel, busybox):
+    for record in records:
         text = f"downloading {record.package} ({record.octets / 1e6:.1f} MB)"
         paths.append(apt.fetch(record, work, _reporter(recipe, progress, text)))
-    return Fetched(paths[0], paths[1], (kernel, busybox))
+    return Fetched(paths[0], paths[1], tuple(records), paths[2] if len(paths) > 2 else None)
 
 
 def _reporter(recipe: Recipe, progress: Progress, text: str) -> Callable[[float], None]:
@@ -106,12 +113,14 @@ def missing_source(recipe: Recipe, sources_file: Path | None) -> str:
     except OSError:
         system = "an unknown system"
     asked = f"{sources_file} has" if sources_file else f"this machine ({system}) has"
-    return f"""image {recipe.name} is made of packages of {SUITE_TITLE}, and {asked} no apt source of it.
-Write these lines into a file, say {SUITE}.sources, with the address of a mirror of Debian near you:
+    suite = recipe.suite
+    suites = f"{suite} {suite}-updates" if suite == SUITE else suite
+    return f"""image {recipe.name} is made of packages of {SUITE_TITLES[suite]}, and {asked} no apt source of it.
+Write these lines into a file, say {suite}.sources, with the address of a mirror of Debian near you:
     Types: deb
     URIs: MIRROR
-    Suites: {SUITE} {SUITE}-updates
+    Suites: {suites}
     Components: main
     Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-and name it: vde image pull --sources {SUITE}.sources {recipe.name}
+and name it: vde image pull --sources {suite}.sources {recipe.name}
 The key is in the package debian-archive-keyring. In /etc/apt/sources.list.d the file serves every pull."""

@@ -1,18 +1,25 @@
 """Recipes: which packages of which architecture make a guest image.
 
-A recipe is data. To add one, add an entry to `RECIPES`; docs/images.md shows how. What a recipe asks for comes from the
-suite `SUITE` of Debian's archive and from nowhere else, because Debian 13 has no i386 and no mipsel kernels any more.
+A recipe is data. To add one, add an entry to `RECIPES`; docs/images.md shows how. What a recipe asks for comes from one
+suite of Debian's archive and from nowhere else. For machines that is `SUITE`, because Debian 13 has no i386 and no
+mipsel kernels any more; for User-Mode Linux it is sid, because what Debian 12 and 13 have of it dies on CPUs with a
+large state (AMX).
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from vde.errors import ConfigError
 
 SUITE = "bookworm"
-SUITE_TITLE = "Debian 12 (bookworm)"
+UML_SUITE = "sid"
+SUITE_TITLES = {SUITE: "Debian 12 (bookworm)", UML_SUITE: "Debian unstable (sid)"}
+
+Kind = Literal["machine", "uml"]
+"""What runs the kernel: an emulated machine, or this one, as a program (User-Mode Linux)."""
 
 # Raise it when what the program assembles out of the same recipe changes, so that `vde image pull` makes the image
 # anew.
@@ -39,13 +46,17 @@ class Recipe:
     Attributes:
         name: what the user calls it.
         architecture: Debian's name of the guest's architecture.
-        kernel_package: the metapackage whose first `linux-image-*` dependency is the newest kernel.
+        kernel_package: the metapackage whose first `linux-image-*` dependency is the newest kernel; for `uml` the
+            package with the kernel itself.
         summary: one line for `vde image list`.
         busybox_package: a package with a statically linked `bin/busybox`.
         modules: drivers that must be in the kernel package, as modules or built in.
         optional_modules: modules that are taken if the kernel package has them.
         default_cmdline: kernel parameters that suit every board with one serial line.
         cmdline_octets_max: the longest command line that reaches the kernel whole.
+        kind: what runs it.
+        suite: Debian's name of the release.
+        library_package: for `uml`, the package of the C library that its kernel is started with.
     """
 
     name: str
@@ -57,6 +68,9 @@ class Recipe:
     optional_modules: tuple[str, ...] = OPTIONAL_MODULES
     default_cmdline: str = _CMDLINE
     cmdline_octets_max: int = 1023  # the least that Linux has on any architecture of Debian
+    kind: Kind = "machine"
+    suite: str = SUITE
+    library_package: str | None = None
 
     def fingerprint(self, init: bytes) -> str:
         """Tell apart what different versions of this program would make out of the same packages.
@@ -64,7 +78,10 @@ class Recipe:
         Args:
             init: the guest's /init script.
         """
-        shape = (self.architecture, self.kernel_package, self.busybox_package, self.modules, self.optional_modules)
+        shape: tuple[object, ...] = (self.architecture, self.kernel_package, self.busybox_package, self.modules)
+        shape += (self.optional_modules,)
+        if self.kind != "machine":
+            shape += (self.kind, self.suite, self.library_package)
         return hashlib.sha256(repr((ASSEMBLY, shape)).encode() + init).hexdigest()
 
 
@@ -90,6 +107,19 @@ RECIPES = _by_name(
         # The firmware's table has 256 octets for an entry, and QEMU puts "rd_start=0xffffffff87e60000 rd_size=1610579 "
         # before the command line. What is longer is cut off without a word.
         cmdline_octets_max=200,
+    ),
+    Recipe(
+        name="uml",
+        architecture="amd64",
+        kernel_package="user-mode-linux",
+        summary="User-Mode Linux of Debian sid with busybox, run as a program",
+        modules=(),  # its network drivers are built in
+        optional_modules=("8021q", "bridge"),
+        default_cmdline="loglevel=3",
+        cmdline_octets_max=4095,  # arch/um: COMMAND_LINE_SIZE
+        kind="uml",
+        suite=UML_SUITE,
+        library_package="libc6",
     ),
 )
 

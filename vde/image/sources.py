@@ -20,6 +20,9 @@ from vde.errors import ConfigError, WireError
 from vde.image import control
 
 COMPONENT = "main"  # kernels and busybox are there; nothing else is asked for
+DEBIAN_SUITES = frozenset(
+    ("bullseye", "bookworm", "trixie", "forky", "sid", "oldoldstable", "oldstable", "stable", "testing", "unstable")
+)
 _KEPT_OPTIONS = {
     "signed-by": "Signed-By",
     "check-valid-until": "Check-Valid-Until",
@@ -170,6 +173,25 @@ def select(sources: Iterable[Source], suite: str) -> list[Source]:
         suites = tuple(name for name in source.suites if name in wanted)
         if uris and suites and COMPONENT in source.components:
             kept.append(Source(uris, suites, (COMPONENT,), source.origin, source.options))
+    return kept
+
+
+def borrow(sources: Iterable[Source], suite: str) -> list[Source]:
+    """What offers `main` of some release of Debian, asked for another one: an archive has all of them side by side.
+
+    For suites that a machine has no source of and should not have, as sid on a stable release. The archive's key signs
+    every suite; one that does not fit is refused by apt.
+
+    Args:
+        sources: everything the machine has.
+        suite: the release that is wanted.
+    """
+    kept = []
+    for source in sources:
+        uris = tuple(uri for uri in source.uris if not uri.lower().startswith("cdrom:"))
+        if uris and DEBIAN_SUITES.intersection(source.suites) and COMPONENT in source.components:
+            options = {key: value for key, value in source.options.items() if key != "InRelease-Path"}
+            kept.append(Source(uris, (suite,), (COMPONENT,), source.origin, options))
     return kept
 
 

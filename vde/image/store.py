@@ -3,6 +3,7 @@
 Layout below `cache_directory()`:
 
     NAME/manifest.json, vmlinuz-…, initrd-…      a finished image; the manifest names its files and their hashes
+    NAME/uml-…/linux.uml, libc.so.6, …           a kernel that is a program, and what it is started with
     .work/NAME/                                  apt's state and downloads of an unfinished pull
     .locks/NAME                                  held while an image is pulled or removed
 
@@ -29,7 +30,7 @@ from vde.image.lock import exclusive
 from vde.image.manifest import FILE_NAME, Manifest, StoredFile, StoredPackage, read_manifest
 from vde.image.packages import fetch_packages
 from vde.image.progress import Progress, Step, silent
-from vde.image.recipe import RECIPES, Recipe, find_recipe
+from vde.image.recipe import RECIPES, Kind, Recipe, find_recipe
 
 # Indexes 30 MB, apt's cache 35 MB, packages 55 MB, unpacked modules 190 MB; found by watching a pull.
 _WORK_OCTETS = 350_000_000
@@ -43,12 +44,13 @@ class Image:
 
     Attributes:
         name: the recipe's name.
-        architecture: Debian's name of the guest's architecture (`i386`, `mipsel`).
+        architecture: Debian's name of the guest's architecture (`i386`, `mipsel`, `amd64`).
         kernel: the kernel's file.
         initrd: the first root file system's file.
         kernel_version: as the guest's `uname -r` shows it.
         default_cmdline: kernel parameters to begin with.
         cmdline_octets_max: the longest command line that reaches the kernel whole.
+        kind: `uml`: the kernel is a program, to be started in its own directory (`vde.host.uml`).
     """
 
     name: str
@@ -58,6 +60,7 @@ class Image:
     kernel_version: str
     default_cmdline: str
     cmdline_octets_max: int
+    kind: Kind = "machine"
 
     def command_line(self, parameters: str) -> str:
         """The whole command line for the kernel.
@@ -189,7 +192,7 @@ def pull(name: str, progress: Progress = silent, *, refresh: bool = False, sourc
             _check_room(work)
             packages = fetch_packages(recipe, work, progress, lock, sources_file)
             try:
-                product = build(recipe, packages.kernel, packages.busybox, init, work, assembling)
+                product = build(recipe, packages.kernel, packages.busybox, init, work, assembling, packages.library)
             except WireError as error:
                 raise ImageError(f"image {name}: a package is not what it should be: {error}") from None
             image = _install(recipe, root / name, product, packages.records, init)
@@ -227,13 +230,21 @@ def remove(name: str) -> bool:
 
 def _install(recipe: Recipe, directory: Path, product: Product, records: tuple[Record, ...], init: bytes) -> Image:
     directory.mkdir(parents=True, exist_ok=True)
+    # The hash in each name: a new image never writes over a file that the manifest of now names.
+    contents = {
+        f"vmlinuz-{product.kernel_version}-{_sha256(product.kernel)[:8]}": product.kernel,
+        f"initrd-{product.kernel_version}-{_sha256(product.initrd)[:8]}": product.initrd,
+    }
+    if recipe.kind == "uml":
+        together = _sha256(product.kernel + b"".join(product.libraries.values()))
+        place = f"uml-{product.kernel_version}-{together[:8]}"
+        (directory / place).mkdir(exist_ok=True)
+        contents = {f"{place}/linux.uml": product.kernel, next(reversed(contents)): product.initrd}
+        contents |= {f"{place}/{name}": octets for name, octets in product.libraries.items()}
     files = []
-    for kind, octets in (("vmlinuz", product.kernel), ("initrd", product.initrd)):
-        digest = hashlib.sha256(octets).hexdigest()
-        # The hash in the name: a new image never writes over a file that the manifest of now names.
-        stored = StoredFile(file=f"{kind}-{product.kernel_version}-{digest[:8]}", octets=len(octets), sha256=digest)
-        _write(directory / stored.file, octets)
-        files.append(stored)
+    for name, octets in contents.items():
+        files.append(StoredFile(file=name, octets=len(octets), sha256=_sha256(octets)))
+        _write(directory / name, octets, 0o755 if "/" in name else 0o644)
     manifest = Manifest(
         format=1,
         name=recipe.name,
@@ -247,29 +258,38 @@ def _install(recipe: Recipe, directory: Path, product: Product, records: tuple[R
             StoredPackage(package=r.package, version=r.version, architecture=r.architecture, sha256=r.sha256)
             for r in records
         ],
+        libraries=files[2:],
     )
     _write(directory / FILE_NAME, (manifest.model_dump_json(indent=2) + "\n").encode())
-    named = {FILE_NAME, *(stored.file for stored in files)}
+    named = {FILE_NAME, *(stored.file.split("/")[0] for stored in files)}
     for path in directory.iterdir():
-        if path.name not in named:
+        if path.name not in named and path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in named:
             path.unlink()
     return _verified(recipe, directory, manifest)
 
 
-def _write(path: Path, octets: bytes) -> None:
+def _sha256(octets: bytes) -> str:
+    return hashlib.sha256(octets).hexdigest()
+
+
+def _write(path: Path, octets: bytes, mode: int = 0o644) -> None:
     """Replace a file in one step; a reader, or a power failure, meets the old content or the new."""
     temporary = path.with_name(f".{path.name}.new")
     with temporary.open("wb") as file:
         file.write(octets)
         file.flush()
         os.fsync(file.fileno())
+    if mode & 0o111:
+        temporary.chmod(mode)
     temporary.replace(path)
 
 
 def _verified(recipe: Recipe, directory: Path, manifest: Manifest) -> Image:
     if (manifest.name, manifest.architecture) != (recipe.name, recipe.architecture):
         raise Damaged(f"its manifest is of {manifest.name} for {manifest.architecture}")
-    for stored in (manifest.kernel, manifest.initrd):
+    for stored in (manifest.kernel, manifest.initrd, *manifest.libraries):
         path = directory / stored.file
         try:
             if path.stat().st_size != stored.octets or sha256_of(path) != stored.sha256:
@@ -284,6 +304,7 @@ def _verified(recipe: Recipe, directory: Path, manifest: Manifest) -> Image:
         kernel_version=manifest.kernel_version,
         default_cmdline=recipe.default_cmdline,
         cmdline_octets_max=recipe.cmdline_octets_max,
+        kind=recipe.kind,
     )
 
 
@@ -298,7 +319,7 @@ def _current(recipe: Recipe, directory: Path, init: bytes) -> Image | None:
 def _octets_below(directory: Path) -> int:
     if not directory.is_dir():
         return 0
-    return sum(path.stat().st_size for path in directory.iterdir() if path.is_file())
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def _check_room(work: Path) -> None:

@@ -6,20 +6,21 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from vde.errors import ConfigError
 from vde.image.recipe import RECIPES
-from vde.lab.diagnostics import Complaints
-from vde.lab.document import read_file
+from vde.lab.diagnostics import Code, Complaints
+from vde.lab.document import find, read_file
 from vde.lab.resolve import resolve
-from vde.lab.resolved import Lab
+from vde.lab.resolved import Lab, Plug
 from vde.lab.schema import Architecture
-from vde.lab.validate import validate
+from vde.lab.validate import Validated, validate
 
 SUFFIXES = (".vlab.yml", ".vlab.yaml")
 
 
 def known_images() -> Mapping[str, Architecture]:
-    """The architecture of every image that there is a recipe for."""
-    return {name: _ARCHITECTURES[recipe.architecture] for name, recipe in RECIPES.items()}
+    """The architecture of every image of a machine that there is a recipe for."""
+    return {name: _ARCHITECTURES[recipe.architecture] for name, recipe in RECIPES.items() if recipe.kind == "machine"}
 
 
 _ARCHITECTURES: Mapping[str, Architecture] = {"i386": "i386", "mipsel": "mipsel"}
@@ -49,6 +50,33 @@ def load(path: Path, shown_as: str | None = None, images: Mapping[str, Architect
     tree = read_file(path, complaints)
     if tree is not None and (validated := validate(tree, complaints)) is not None:
         lab = resolve(validated, usual_name(path), known_images() if images is None else images, complaints)
+        if lab is not None:
+            _check_vnls(lab, validated, complaints)
     complaints.raise_any()
     assert lab is not None, "a file without a lab and without an error"
     return lab
+
+
+def _check_vnls(lab: Lab, validated: Validated, complaints: Complaints) -> None:
+    """Whether the plugs exist and understand their options; nothing is opened."""
+    for node in lab.nodes.values():
+        if not isinstance(node, Plug):
+            continue
+        from plugs import registry  # labs without plugs need not wait for them
+        from vde.vnl import VnlError, parse
+
+        try:
+            registry.check(node.vnl)
+            if node.kind == "nat":
+                from plugs.nat_plan import plan
+
+                plan(registry.find("nat").read(parse(node.vnl))[1])
+        except ConfigError as error:
+            reason = str(error)
+            if isinstance(error, VnlError):
+                reason = f"{error.reason} (at character {error.position + 1})"
+            own = validated.file.nodes[node.name] if isinstance(validated.file.nodes, dict) else None
+            key = "vnl" if node.kind == "plug" else "ipv4"
+            said = own is not None and getattr(own, key) is not None
+            place = find(validated.tree, ("nodes", node.name, key) if said else ("nodes", node.name))
+            complaints.add(Code.VALUE, f"{node.kind} '{node.name}': {reason}", place)
