@@ -1,0 +1,167 @@
+"""TCP between two QEMU guests of one kernel, through three networks in turn: `python -m tests.bench.guests`.
+
+Each guest has one network card on each network: Debian's vde_switch, our vdeswitch as the same `-netdev vde` reaches
+it, and our vdeswitch through shared memory (`vdeshm://`, if libvdeplug finds that module). So nothing is started anew
+between measurements, and the networks take turns, A B C C B A. The guests are Debian's i386 kernel with a busybox. What
+is timed is a whole transfer, as the sending guest's shell sees it; the guests' processors are the host's, so the figure
+is of the whole machine and not of the switch alone.
+
+Only unix sockets in temporary directories; leaves nothing behind, also on Ctrl-C.
+"""
+
+import argparse
+import os
+import selectors
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from shutil import which
+from statistics import median
+from time import monotonic
+
+from tests.bench import machine
+from tests.bench.loadgen import LoadFailed
+from tests.bench.switch import OURS
+from tests.bench.switches import command_line, running
+from vde.errors import VdeError
+from vde.image import store
+
+BOOT_S = 180.0
+TRANSFER_S = 300.0
+PORT = 5000
+
+
+class Guest:
+    """A QEMU whose serial console is its standard input and output."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+        self._transcript = b""
+
+    def wait_for(self, text: bytes, since: int, patience_s: float) -> int:
+        """Until the console has shown `text` after offset `since`: the offset behind it."""
+        assert self._process.stdout is not None
+        deadline = monotonic() + patience_s
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while (place := self._transcript.find(text, since)) < 0:
+                if not selector.select(max(deadline - monotonic(), 0)):
+                    raise LoadFailed(f"a guest did not say {text!r} in time: {self._transcript[-2000:]!r}")
+                octets = os.read(self._process.stdout.fileno(), 1 << 16)
+                if not octets:
+                    raise LoadFailed(f"QEMU ended: {self._transcript[-2000:]!r}")
+                self._transcript += octets
+        return place + len(text)
+
+    def begin(self, command: str) -> int:
+        """Type a command; the offset that `end` wants."""
+        assert self._process.stdin is not None
+        since = len(self._transcript)
+        self._process.stdin.write(f"echo be''gin; {command}; echo e''nd\n".encode())
+        self._process.stdin.flush()
+        return self.wait_for(b"begin\r\n", since, TRANSFER_S)
+
+    def end(self, since: int) -> None:
+        """Until that command has ended."""
+        self.wait_for(b"end\r\n", since, TRANSFER_S)
+
+    def shell(self, command: str) -> None:
+        """Both."""
+        self.end(self.begin(command))
+
+
+@contextmanager
+def guest(number: int, sockets: Sequence[str], accelerator: str) -> Iterator[Guest]:
+    """Guest `number` (1 or 2), with a card a network, ready; 10.NETWORK.0.NUMBER are its addresses."""
+    image = store.pull("debian-i386")
+    program = which("qemu-system-i386")
+    if program is None:
+        raise LoadFailed("qemu-system-i386 is not installed: apt install qemu-system-x86")
+    words = [program, "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", "-m", "192"]
+    words += ["-accel", accelerator]
+    words += ["-kernel", str(image.kernel), "-initrd", str(image.initrd)]
+    words += ["-append", f"{image.default_cmdline} hostname=g{number} ip4=10.0.0.{number}/24"]
+    for network, socket in enumerate(sockets):
+        mac = f"52:54:00:00:{network:02x}:{number:02x}"
+        words += [
+            "-netdev",
+            f"vde,id=n{network},sock={socket}",
+            "-device",
+            f"virtio-net-pci,netdev=n{network},mac={mac}",
+        ]
+    if setpriv := which("setpriv"):
+        words = [setpriv, "--pdeathsig", "KILL", "--", *words]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            machine_ = Guest(process)
+            machine_.wait_for(f"vde-guest ready: hostname=g{number}".encode(), 0, BOOT_S)
+            for network in range(1, len(sockets)):
+                machine_.shell(f"ifconfig eth{network} 10.0.{network}.{number} netmask 255.255.255.0 up")
+            yield machine_
+        finally:
+            process.kill()
+
+
+def transfer(sender: Guest, receiver: Guest, network: int, mib: int) -> float:
+    """MiB/s of one TCP connection."""
+    receiving = receiver.begin(f"nc -l -p {PORT} </dev/null >/dev/null")
+    began = monotonic()
+    # The listener may not be there yet: try again at once.
+    once = f"dd if=/dev/zero bs=64k count={mib * 16} 2>/dev/null | nc 10.0.{network}.2 {PORT} >/dev/null 2>&1"
+    sender.shell(f"until {once}; do :; done")
+    receiver.end(receiving)
+    return mib / (monotonic() - began)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.guests", description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=5, help="rounds over all networks, there and back (5)")
+    parser.add_argument("--mib", type=int, default=64, help="size of a transfer (64)")
+    parser.add_argument("--accel", default="tcg", help="QEMU's: kvm where the machine can run a PC's real mode (tcg)")
+    parser.add_argument("--no-vdeshm", action="store_true", help="leave shared memory out")
+    args = parser.parse_args(arguments)
+    names = ["vde_switch", "vdeswitch"] + ([] if args.no_vdeshm else ["vdeswitch, vdeshm"])
+    try:
+        with ExitStack() as stack:
+            theirs = stack.enter_context(running(command_line("vde_switch")))
+            ours = stack.enter_context(running(command_line(OURS)))
+            sockets = [theirs.url, ours.url, f"vdeshm://{ours.url}"][: len(names)]
+            one, two = (stack.enter_context(guest(number, sockets, args.accel)) for number in (1, 2))
+            results: list[list[float]] = [[] for _ in names]
+            for run in range(args.runs):
+                order = [*range(len(names)), *reversed(range(len(names)))]
+                speeds: list[list[float]] = [[] for _ in names]
+                for network in order:
+                    speeds[network].append(transfer(one, two, network, args.mib))
+                for network, pair in enumerate(speeds):
+                    results[network].append(sum(pair) / 2)
+                shown = "  ".join(f"{name} {sum(pair) / 2:.1f}" for name, pair in zip(names, speeds, strict=True))
+                print(f"run {run + 1}/{args.runs}  {shown} MiB/s", file=sys.stderr, flush=True)  # noqa: T201
+    except (LoadFailed, VdeError) as error:
+        print(f"bench-guests: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        print("bench-guests: interrupted", file=sys.stderr)  # noqa: T201
+        return 130
+    print(report(names, results, args))  # noqa: T201
+    return 0
+
+
+def report(names: Sequence[str], results: Sequence[Sequence[float]], args: argparse.Namespace) -> str:
+    """A Markdown table; ratios are the first network's, run by run."""
+    lines = [
+        f"{machine.description()}; {len(results[0])} runs of 2 × {args.mib} MiB; guests: {args.accel}.",
+        "",
+        "| network | MiB/s | × vde_switch |",
+        "|---|---:|---:|",
+    ]
+    for name, speeds in zip(names, results, strict=True):
+        ratios = [speed / base for speed, base in zip(speeds, results[0], strict=True)]
+        lines.append(f"| {name} | {median(speeds):.1f} | {median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f}) |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
