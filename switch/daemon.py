@@ -20,6 +20,7 @@ from switch.forwarding.choice import open_forwarder
 from switch.forwarding.contract import EndpointKind, Event, Limits
 from switch.log import Log
 from switch.options import Options
+from switch.plugged import Opener
 from switch.ports import MODULE_TAP, Endpoint
 from switch.rings import RingServer
 from switch.tap import open_tap
@@ -41,8 +42,10 @@ class Daemon:
         management: socket.socket | None,
         log: Log,
         seed: int,
+        opener: Opener | None = None,
     ) -> None:
-        """The sockets are the caller's; `seed` keys the forwarder's hash table."""
+        """The sockets are the caller's; `seed` keys the forwarder's hash table; `opener` opens VNLs for ports."""
+        self._opener = opener
         self._options = options
         self._directory = directory
         self._management = management
@@ -80,6 +83,7 @@ class Daemon:
             now_ns=monotonic_ns,
             log=self._log,
             on_shutdown=lambda: self._stop("shutdown"),
+            opener=self._opener,
         )
         self._complete_captures = console.close
         server = ControlServer(
@@ -92,15 +96,21 @@ class Daemon:
         rings = RingServer(switch, self._directory, monotonic_ns, self._log, options.max_frame_octets)
         for interface in options.taps:
             self._plug_tap(interface)
+        for text in options.plugs:
+            try:
+                console.plug_board.add(text, trusted=True)
+            except Refused as error:
+                raise ConfigError(f"--plug {text}: {error}") from None
         if options.rcfile is not None:
             run_script(console, options.rcfile)
         with self._scope, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *IGNORED_SIGNALS) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._receive_signals, signals)
                 nursery.start_soon(self._keep_time)
-                await nursery.start(self._forwarder.run, self._handle_events)
+                await nursery.start(self._forward)
                 await nursery.start(server.serve)
                 await nursery.start(rings.serve)
+                await nursery.start(console.plug_board.run)
                 if self._management is not None:
                     listener = trio.SocketListener(trio.socket.from_stdlib_socket(self._management))
                     nursery.start_soon(
@@ -116,6 +126,12 @@ class Daemon:
         self._end = why
         self._complete_captures()  # while the forwarder can still say what was lost
         self._scope.cancel()
+
+    async def _forward(self, task_status: trio.TaskStatus[None]) -> None:
+        try:
+            await self._forwarder.run(self._handle_events, task_status=task_status)
+        finally:
+            self.switch.endpoints.clear()  # their descriptors are closed; whoever still pulls one out finds none
 
     def _handle_events(self, events: Sequence[Event]) -> None:
         self.switch.handle_events(events, monotonic_ns())

@@ -18,6 +18,7 @@ from switch.log import Log, StandardError, Syslog
 from switch.notify import notify_ready
 from switch.options import Options
 from switch.pidfile import Pidfile, PidfileError
+from switch.plugged import Opener
 from vde.errors import ConfigError
 
 USAGE_STATUS = 1  # vde_switch's
@@ -25,8 +26,8 @@ PIDFILE_STATUS = 1  # vde_switch's
 FAILED_STATUS = 255  # vde_switch's: a directory or socket cannot be had
 
 
-def main() -> int:
-    """The program."""
+def main(opener: Opener | None = None) -> int:
+    """The program. `opener` opens the VNLs of `--plug`; without one there are none."""
     program = Path(sys.argv[0]).name or "vdeswitch"
     log = Log(StandardError(program))
     try:
@@ -46,7 +47,7 @@ def main() -> int:
         print(f"{program}: {complaint}", file=sys.stderr)
     background = detach() if options.daemon else None
     try:
-        end = _serve(options, program, log, background)
+        end = _serve(options, program, log, background, opener)
     except ConfigError as error:
         log.error(str(error))
         return PIDFILE_STATUS if isinstance(error, PidfileError) else FAILED_STATUS
@@ -56,7 +57,7 @@ def main() -> int:
     return 0
 
 
-def _serve(options: Options, program: str, log: Log, background: Background | None) -> End:
+def _serve(options: Options, program: str, log: Log, background: Background | None, opener: Opener | None) -> End:
     """Everything that is made here is removed here, in reverse, however the switch ends."""
     raise_limit()
     with contextlib.ExitStack() as stack:
@@ -75,7 +76,7 @@ def _serve(options: Options, program: str, log: Log, background: Background | No
             stack.callback(management.close)
         if options.pidfile is not None:
             stack.callback(Pidfile(options.pidfile).remove)
-        daemon = Daemon(options, directory, management, log, seed=int.from_bytes(os.urandom(8)))
+        daemon = Daemon(options, directory, management, log, int.from_bytes(os.urandom(8)), opener)
 
         def ready() -> None:
             notify_ready()

@@ -53,6 +53,7 @@ ORIGINAL_OPTIONS = (
     Option(("tap",), "t", "IF", "a port that is the host's tap interface IF; repeatable"),
 )
 OWN_OPTIONS = (
+    Option(("plug",), "", "VNL[@port]", "a port that is any VNL, kept connected; repeatable; see vde plug --list"),
     Option(("nostdin",), "", "", "in the foreground, do not use standard input as a console"),
     Option(("forwarder",), "", "KIND", "native (Rust, default) or python (the readable reference)"),
     Option(("maxframe",), "", "N", f"longest frame in octets, tags included (default {MTU_OCTETS})"),
@@ -84,6 +85,7 @@ class Options:
     mgmt_mode: int = 0o600
     mgmt_group: str | None = None
     taps: tuple[str, ...] = ()
+    plugs: tuple[str, ...] = ()
     nostdin: bool = False
     forwarder: Kind = "native"
     max_frame_octets: int = MTU_OCTETS
@@ -159,6 +161,7 @@ def parse(
         mgmt_mode=0o600 if (mgmt_mode := _octal(given, "mgmtmode")) is None else mgmt_mode,
         mgmt_group=given.get("mgmtgroup"),
         taps=tuple(argument for key, argument in result.options if key == "tap"),
+        plugs=tuple(argument for key, argument in result.options if key == "plug"),
         nostdin="nostdin" in given,
         forwarder=_forwarder(given.get("forwarder", "native")),
         max_frame_octets=_number(given, "maxframe", MTU_OCTETS, FRAME_OCTETS_MIN, FRAME_OCTETS_MAX),

@@ -11,6 +11,7 @@ from switch.console.script import read_script
 from switch.console.session import Kind, Session
 from switch.core import Switch
 from switch.log import Log
+from switch.plugged import Opener, PlugBoard
 from switch.plugins.shelf import PluginShelf
 from vde.clock import wall_offset_ns
 from vde.errors import Refused
@@ -28,6 +29,7 @@ class Console:
         management, management_mode: the management socket, if there is one.
         now_ns: the clock of the whole switch.
         on_shutdown: called by the `shutdown` command.
+        opener: of VNLs, for `plug/add`.
         wall_offset_ns: what to add to `now_ns` for time since 1970: for captures and logs.
     """
 
@@ -43,6 +45,7 @@ class Console:
         log: Log,
         on_shutdown: Callable[[], None],
         wall_offset_ns: Callable[[], int] = wall_offset_ns,
+        opener: Opener | None = None,
     ) -> None:
         self.switch = switch
         self.directory = os.fspath(directory)
@@ -58,6 +61,7 @@ class Console:
         """Dialogues with adapters now."""
         self.registry = Registry()
         add_all(self.registry)
+        self.plug_board = PlugBoard(switch, opener, now_ns, log)
         self.plugins = PluginShelf(switch, self.registry, log, wall_offset_ns)
 
     def run_script(self, path: Path) -> None:

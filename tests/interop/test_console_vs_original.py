@@ -30,6 +30,8 @@ OWN_COMMANDS = (
     "port/delmirror",
     "port/showmirror",
     "vlan/transparent",
+    "plug ",
+    "plug/",
     "why",
     "json",
     "pdump/status",

@@ -7,6 +7,7 @@ from switch.console.commands import (
     general,
     learning_table,
     own,
+    plug,
     plugin,
     port,
     vlan,
@@ -16,5 +17,5 @@ from switch.console.registry import Registry
 
 def add_all(registry: Registry) -> None:
     """Fill the table."""
-    for module in (data_sockets, general, debug, plugin, learning_table, fstp, port, vlan, own):
+    for module in (data_sockets, general, debug, plugin, learning_table, fstp, port, vlan, plug, own):
         registry.add(*module.ENTRIES)

@@ -5,6 +5,8 @@ import os
 from typing import Any
 
 from switch.console.registry import Call, Command
+from switch.core import SECOND_NS
+from switch.plugged import Plugged
 from switch.ports import Port
 from vde.frame import format_mac
 
@@ -38,6 +40,7 @@ def print_json(call: Call) -> None:
         },
         "queue_frames": settings.queue_frames,
         "events_lost": switch.forwarder.events_lost(),
+        "plugs": [_plug(call, plugged) for plugged in call.console.plug_board],
         "plugins": [plugin.name for plugin in console.plugins.loaded("")],
         "ports": [_port(call, port) for port in switch.ports],
         "vlans": [
@@ -57,6 +60,25 @@ def print_json(call: Call) -> None:
         ],
     }
     call.print(json.dumps(document))
+
+
+def _plug(call: Call, plugged: Plugged) -> dict[str, Any]:
+    link = plugged.link
+    statistics = None if link is None else link.statistics()
+    return {
+        "plug": plugged.number,
+        "vnl": plugged.vnl,
+        "port": plugged.port,
+        "state": plugged.state,
+        "since_s": (call.now_ns - plugged.since_ns) // SECOND_NS,
+        "ended": plugged.breaks,
+        "failed": plugged.failures,
+        "last_error": plugged.last_error,
+        "direct": None if link is None else link.direct,
+        "dropped_out": {} if statistics is None else dict(statistics.dropped_out),
+        "dropped_in": {} if statistics is None else dict(statistics.dropped_in),
+        "link": {} if link is None else dict(link.state()),
+    }
 
 
 def _port(call: Call, port: Port) -> dict[str, Any]:

@@ -21,7 +21,6 @@ import shlex
 import sys
 import syslog
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +32,8 @@ from switch.pidfile import Pidfile
 from vde import vnl as grammar
 from vde.cli.programs.address_log import AddressLog, LoggedLink
 from vde.cli.programs.plugging import Junction
+from vde.cli.programs.restricted import RestrictedHere
 from vde.errors import ConfigError, LinkEnded, VdeError
-from vde.link import Link
 
 OPTIONS = (
     Option(("daemon",), "d", "", "go to the background; the exit status says whether both are open"),
@@ -78,21 +77,6 @@ class Asked:
 
 class Help(Exception):
     """`--help` was given."""
-
-
-class RestrictedHere(Here):
-    """Surroundings that run no commands."""
-
-    def open_link(self, vnl: str) -> AbstractAsyncContextManager[Link]:
-        """As `Surroundings.open_link`."""
-        refuse_commands(vnl)
-        return super().open_link(vnl)
-
-
-def refuse_commands(vnl: str) -> None:
-    """Raise `ConfigError` if the VNL itself starts a program; nested ones come this way when they are opened."""
-    if grammar.parse(vnl).scheme == "cmd":
-        raise ConfigError(f"{vnl}: a login shell's vde_plug runs no commands")
 
 
 def read(argv: Sequence[str], *, restricted: bool = False) -> Asked:
