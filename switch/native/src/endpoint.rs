@@ -18,6 +18,16 @@ pub enum Kind {
     Tap,
     /// Rings in shared memory; the descriptor is readable when frames are there.
     Ring,
+    /// Likewise, with a virtio-net header before each frame: unfinished ones are taken and given.
+    TapVnet,
+}
+
+/// What a caller says that a descriptor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Descriptor {
+    Socket,
+    Tap,
+    TapVnet,
 }
 
 impl Kind {
@@ -92,18 +102,20 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Make `fd` non-blocking; a socket (`is_socket`) also gets its send buffer.
-    pub fn new(fd: RawFd, is_socket: bool, send_buffer_octets: i32) -> io::Result<Self> {
+    /// Make `fd` non-blocking; a socket also gets its send buffer.
+    pub fn new(fd: RawFd, descriptor: Descriptor, send_buffer_octets: i32) -> io::Result<Self> {
         let mut room = Room::NONE;
-        let kind = if is_socket {
-            set_option(fd, libc::SO_SNDBUF, send_buffer_octets)?;
-            room = Room::new(option(fd, libc::SO_SNDBUF)?);
-            match option(fd, libc::SO_TYPE)? {
-                libc::SOCK_SEQPACKET => Kind::Seqpacket,
-                _ => Kind::Datagram,
+        let kind = match descriptor {
+            Descriptor::Tap => Kind::Tap,
+            Descriptor::TapVnet => Kind::TapVnet,
+            Descriptor::Socket => {
+                set_option(fd, libc::SO_SNDBUF, send_buffer_octets)?;
+                room = Room::new(option(fd, libc::SO_SNDBUF)?);
+                match option(fd, libc::SO_TYPE)? {
+                    libc::SOCK_SEQPACKET => Kind::Seqpacket,
+                    _ => Kind::Datagram,
+                }
             }
-        } else {
-            Kind::Tap
         };
         // SAFETY: F_GETFL takes no pointer; a bad descriptor is answered with EBADF.
         let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;

@@ -12,10 +12,13 @@
 //! (`send`). What the kernel does not take is copied to the endpoint's bounded queue (`queue`). Nothing ever blocks
 //! but `epoll_wait`.
 //!
+//! A tap with offloads hands over unfinished frames of up to 64 KiB (`offload`). Between such taps they pass as they are;
+//! for all other endpoints they are made ordinary ones (`segment`).
+//!
 //! All state is behind one lock ([`forwarder`]), which the thread holds for a turn at a time and hands over fairly.
 //!
 //! Limits: the arena, the lists (32 frames, times the mirrors), queues, events and the table are bounded; ports ≤ 65,536.
-//! Not supported: offloads (virtio-net headers), receiving by io_uring, more than one thread.
+//! Not supported: receiving by io_uring, more than one thread.
 //!
 //! Read first: [`plane`], then [`forwarder`].
 
@@ -30,6 +33,7 @@ pub mod forwarder;
 pub mod frame;
 pub mod limits;
 pub mod mirror;
+pub mod offload;
 pub mod outbox;
 pub mod plane;
 mod poller;
@@ -37,6 +41,7 @@ pub mod port;
 mod queue;
 mod receive;
 mod room;
+pub mod segment;
 mod send;
 mod shared;
 pub mod state;

@@ -55,12 +55,25 @@ impl Plane {
 
     /// A frame came in by an endpoint of `number`; `oversize`: it had more octets than are there.
     pub fn ingress(&mut self, number: u16, inbound: Inbound<'_>, oversize: bool, now_ns: u64, out: &mut Outbox) {
+        let oversize = oversize || inbound.octets.len() > self.limits.max_frame_octets;
+        self.ingress_checked(number, inbound, oversize, now_ns, out);
+    }
+
+    /// Likewise, of a frame that may be long because it is to be segmented; `oversize`: a segment is too long.
+    pub fn ingress_checked(
+        &mut self,
+        number: u16,
+        inbound: Inbound<'_>,
+        oversize: bool,
+        now_ns: u64,
+        out: &mut Outbox,
+    ) {
         let Some(port) = port_of(&mut self.ports, number) else {
             return;
         };
         let octets = inbound.octets;
         let mut tagged = frame::is_tagged(octets);
-        if oversize || octets.len() > self.limits.max_frame_octets {
+        if oversize {
             return port.drop_frame(DropReason::Oversize); // 1
         }
         if octets.len() < if tagged { TAGGED_HEADER_OCTETS } else { HEADER_OCTETS } {
@@ -107,6 +120,11 @@ impl Plane {
         } else {
             self.drop_frame(number, DropReason::Vlan); // 4
         }
+    }
+
+    /// Does policy look at such a frame? Then it must be an ordinary one.
+    pub fn looks_at(&self, octets: &[u8]) -> bool {
+        self.watch & WATCH_PACKETS != 0 || octets.starts_with(&SPANNING_TREE)
     }
 
     /// Policy's own frame for a port; the caller has checked that there is one.

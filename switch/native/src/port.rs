@@ -16,9 +16,10 @@ pub enum DropReason {
     QueueFull = 6,
     SendError = 7,
     Mirror = 8,
+    Offload = 9,
 }
 
-pub const DROP_REASONS: usize = 9;
+pub const DROP_REASONS: usize = 10;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {

@@ -1,6 +1,7 @@
 //! Taking a turn's frames into the arena.
 
 use crate::limits::FRAMES_PER_TURN;
+use crate::offload::{GSO_OCTETS_MAX, Offload, VNET_OCTETS, Work};
 use std::io;
 use std::os::fd::RawFd;
 use std::ptr;
@@ -23,7 +24,13 @@ pub struct Receiver {
     headers: Box<[libc::mmsghdr]>,
     iovecs: Box<[libc::iovec]>,
     received: [Received; FRAMES_PER_TURN],
+    /// Of frames of a tap with offloads: their headers, and what they mean.
+    offloads: [(Offload, Work); FRAMES_PER_TURN],
+    /// Is any of them more than `ORDINARY`?
+    unfinished: bool,
 }
+
+const ORDINARY: (Offload, Work) = (Offload::NONE, Work::Nothing);
 
 // SAFETY: the raw pointers in `headers` and `iovecs` are set anew before each system call, to memory of this very
 // struct, and are not used otherwise.
@@ -31,7 +38,7 @@ unsafe impl Send for Receiver {}
 
 impl Receiver {
     pub fn new(frame_octets_max: usize) -> Self {
-        let stride = (frame_octets_max + 1).next_multiple_of(64) + 64; // odd in cache lines: slots fall into unlike sets
+        let stride = stride(frame_octets_max);
         // SAFETY: a header and an iovec of zeros are valid: null pointers and no lengths.
         let (header, iovec) = unsafe { std::mem::zeroed::<(libc::mmsghdr, libc::iovec)>() };
         Receiver {
@@ -41,6 +48,25 @@ impl Receiver {
             headers: vec![header; FRAMES_PER_TURN].into(),
             iovecs: vec![iovec; FRAMES_PER_TURN].into(),
             received: [Received::default(); FRAMES_PER_TURN],
+            offloads: [ORDINARY; FRAMES_PER_TURN],
+            unfinished: false,
+        }
+    }
+
+    /// Have room for frames of 64 KiB.
+    pub fn grow(&mut self) {
+        let stride = stride(GSO_OCTETS_MAX);
+        if self.stride < stride {
+            self.stride = stride;
+            self.arena = vec![0; stride * FRAMES_PER_TURN].into();
+        }
+    }
+
+    /// A new turn: no frame has a header.
+    pub fn begin(&mut self) {
+        if self.unfinished {
+            self.unfinished = false;
+            self.offloads = [ORDINARY; FRAMES_PER_TURN];
         }
     }
 
@@ -101,6 +127,46 @@ impl Receiver {
         self.received[index] = Received { octets: octets.min(self.frame_octets_max), truncated };
     }
 
+    /// Likewise with the header before it; `grow` was called before.
+    pub fn take_vnet(&mut self, fd: RawFd, index: usize) -> io::Result<()> {
+        let mut header = [0u8; VNET_OCTETS];
+        let slot = &mut self.arena[index * self.stride..][..GSO_OCTETS_MAX + 1];
+        let pieces = [
+            libc::iovec { iov_base: header.as_mut_ptr().cast(), iov_len: VNET_OCTETS },
+            libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() },
+        ];
+        // SAFETY: both pieces have the room that is said, and nobody else uses them during the call.
+        let octets = retry(|| unsafe { libc::readv(fd, pieces.as_ptr(), 2) })?.saturating_sub(VNET_OCTETS);
+        let truncated = octets > GSO_OCTETS_MAX;
+        self.received[index] = Received { octets: octets.min(GSO_OCTETS_MAX), truncated };
+        let header = Offload::parse(&header);
+        if !header.is_none() {
+            self.unfinished = true;
+            self.offloads[index] = (header, Work::Nothing);
+        }
+        Ok(())
+    }
+
+    /// Check what the header of the frame in slot `index` says; false: it cannot be.
+    pub fn check_offload(&mut self, index: usize) -> bool {
+        let (header, _) = self.offloads[index];
+        match header.check(self.frame(index)) {
+            Ok(checked) => self.offloads[index] = checked,
+            Err(_) => return false,
+        }
+        true
+    }
+
+    /// Does any frame of this turn have a header that says more than nothing?
+    pub fn unfinished(&self) -> bool {
+        self.unfinished
+    }
+
+    /// The header of the frame in slot `index`, and what it means.
+    pub fn offload(&self, index: usize) -> (Offload, Work) {
+        self.offloads[index]
+    }
+
     fn up_to_max(&self, octets: usize) -> Received {
         Received { octets: octets.min(self.frame_octets_max), truncated: octets > self.frame_octets_max }
     }
@@ -114,6 +180,11 @@ impl Receiver {
     pub fn frame(&self, index: usize) -> &[u8] {
         &self.arena[index * self.stride..][..self.received[index].octets]
     }
+}
+
+/// Octets of a slot, one more than `frame_octets_max` at least; odd in cache lines, so that slots fall into unlike sets.
+fn stride(frame_octets_max: usize) -> usize {
+    (frame_octets_max + 1).next_multiple_of(128) + 64
 }
 
 /// A system call's result, once no signal interrupts it.

@@ -3,10 +3,20 @@
 use crate::endpoint::Kind;
 use crate::frame::{Form, TAG_OCTETS};
 use crate::limits::FRAMES_PER_TURN;
+use crate::offload::{Offload, VNET_OCTETS};
 use std::io;
 use std::os::fd::RawFd;
 
-const PIECES: usize = 3;
+const PIECES: usize = 4;
+
+/// A frame as it is to be sent.
+#[derive(Clone, Copy)]
+pub struct Leaving<'a> {
+    pub octets: &'a [u8],
+    pub form: Form,
+    /// Sent before it; None: nothing is, or it is there already.
+    pub header: Option<Offload>,
+}
 
 /// How far a sending came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +32,7 @@ pub struct Sender {
     headers: Box<[libc::mmsghdr]>,
     iovecs: Box<[[libc::iovec; PIECES]]>,
     tags: Box<[[u8; TAG_OCTETS]]>,
+    offloads: Box<[[u8; VNET_OCTETS]]>,
 }
 
 // SAFETY: the raw pointers in `headers` and `iovecs` are set anew before each system call, and are not used otherwise.
@@ -35,17 +46,17 @@ impl Sender {
             headers: vec![header; FRAMES_PER_TURN].into(),
             iovecs: vec![[iovec; PIECES]; FRAMES_PER_TURN].into(),
             tags: vec![[0; TAG_OCTETS]; FRAMES_PER_TURN].into(),
+            offloads: vec![[0; VNET_OCTETS]; FRAMES_PER_TURN].into(),
         }
     }
 
-    /// Send `count` frames in order; `frame` tells each one's octets and form. Never blocks.
-    pub fn send<'a>(&mut self, fd: RawFd, kind: Kind, count: usize, frame: impl Fn(usize) -> (&'a [u8], Form)) -> Sent {
+    /// Send `count` frames in order. Never blocks.
+    pub fn send<'a>(&mut self, fd: RawFd, kind: Kind, count: usize, frame: impl Fn(usize) -> Leaving<'a>) -> Sent {
         let mut sent = Sent::default();
         while sent.done < count {
             let batch = (count - sent.done).min(FRAMES_PER_TURN);
             for index in 0..batch {
-                let (octets, form) = frame(sent.done + index);
-                self.prepare(index, octets, form);
+                self.prepare(index, frame(sent.done + index));
             }
             let mut next = 0;
             while next < batch {
@@ -69,13 +80,18 @@ impl Sender {
         sent
     }
 
-    fn prepare(&mut self, index: usize, octets: &[u8], form: Form) {
-        self.tags[index] = form.tag();
-        let pieces = form.pieces(octets, &self.tags[index]);
+    fn prepare(&mut self, index: usize, leaving: Leaving<'_>) {
+        self.tags[index] = leaving.form.tag();
+        let mut before: &[u8] = &[];
+        if let Some(header) = leaving.header {
+            self.offloads[index] = header.emit();
+            before = &self.offloads[index];
+        }
+        let pieces = leaving.form.pieces(leaving.octets, &self.tags[index]);
         let mut used = 0;
-        for (iovec, piece) in self.iovecs[index].iter_mut().zip(pieces) {
-            *iovec = libc::iovec { iov_base: piece.as_ptr().cast_mut().cast(), iov_len: piece.len() };
-            used += usize::from(!piece.is_empty());
+        for piece in std::iter::once(before).chain(pieces).filter(|piece| !piece.is_empty()) {
+            self.iovecs[index][used] = libc::iovec { iov_base: piece.as_ptr().cast_mut().cast(), iov_len: piece.len() };
+            used += 1;
         }
         let header = &mut self.headers[index];
         header.msg_hdr.msg_iov = self.iovecs[index].as_mut_ptr();
@@ -87,7 +103,7 @@ impl Sender {
         let headers = &mut self.headers[next..batch];
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         let header = &headers[0].msg_hdr;
-        let result = if kind == Kind::Tap {
+        let result = if matches!(kind, Kind::Tap | Kind::TapVnet) {
             // SAFETY: `prepare` has just pointed the iovecs at octets that the caller of `send` still borrows.
             let octets = unsafe { libc::writev(fd, header.msg_iov, header.msg_iovlen as i32) };
             if octets < 0 { -1 } else { 1 }

@@ -2,17 +2,22 @@
 
 use crate::burst::{Burst, Parcel};
 use crate::clock::monotonic_ns;
-use crate::endpoint::{Endpoint, Endpoints, Kind, Prepared};
+use crate::endpoint::{Descriptor, Endpoint, Endpoints, Kind, Prepared};
 use crate::error::{Error, Result, in_range};
 use crate::events::Event;
 use crate::frame::{Form, HEADER_OCTETS, TAG_OCTETS};
-use crate::limits::{COUNT_MAX, FRAMES_PER_SHORT_TURN, LONE_ROUNDS, LONE_TURNS, Limits, QUEUED_PER_TURN, next_turn};
+use crate::limits::{
+    COUNT_MAX, FRAMES_PER_SHORT_TURN, FRAMES_PER_TURN, LONE_ROUNDS, LONE_TURNS, Limits, OCTETS_PER_TURN,
+    QUEUED_PER_TURN, next_turn,
+};
+use crate::offload::{Offload, Work};
 use crate::outbox::{Item, Outbox};
 use crate::plane::{Inbound, Plane};
 use crate::poller::{Poller, Ready, token};
 use crate::port::DropReason;
 use crate::receive::Receiver;
-use crate::send::Sender;
+use crate::segment::Segments;
+use crate::send::{Leaving, Sender};
 use crate::shared;
 use frame_ring::Ring;
 use std::os::fd::{AsRawFd, RawFd};
@@ -24,11 +29,14 @@ pub struct State {
     endpoints: Endpoints,
     outbox: Outbox,
     receiver: Receiver,
+    segments: Segments,
     sender: Sender,
     /// None: not to be had, or not wanted, or not tried yet.
     burst: Option<Burst>,
     wants_burst: bool,
     parcels: Vec<Parcel>,
+    /// An endpoint's items, once unfinished frames among them have become ordinary ones.
+    ordinary: Vec<Item>,
     rounds: u64,
     /// Which endpoint that steadily sends single frames was served last, and in which round.
     lone: Option<(u32, u64)>,
@@ -59,10 +67,12 @@ impl State {
             endpoints: Endpoints::default(),
             outbox: Outbox::default(),
             receiver: Receiver::new(limits.max_frame_octets),
+            segments: Segments::default(),
             sender: Sender::new(),
             burst: None,
             wants_burst: io_uring,
             parcels: Vec::new(),
+            ordinary: Vec::new(),
             rounds: 0,
             lone: None,
             polled_ns: 0,
@@ -73,7 +83,7 @@ impl State {
     }
 
     /// Own `fd` if all goes well.
-    pub fn attach(&mut self, port: u64, endpoint: u64, fd: RawFd, is_socket: bool) -> Result<()> {
+    pub fn attach(&mut self, port: u64, endpoint: u64, fd: RawFd, descriptor: Descriptor) -> Result<()> {
         if self.closed {
             return Err(Error::State("attach: the forwarder is closed"));
         }
@@ -83,11 +93,14 @@ impl State {
             return Err(Error::Invalid(format!("endpoint {endpoint} exists")));
         }
         let limits = self.plane.limits;
-        let prepared = Prepared::new(fd, is_socket, limits.send_buffer_octets)?;
+        let prepared = Prepared::new(fd, descriptor, limits.send_buffer_octets)?;
         let (number, serial) = (endpoint as u32, self.endpoints.next_serial());
         self.poller.add(fd, token(number, serial))?;
         // SAFETY: the contract of `attach`: the descriptor is ours from here on.
         let endpoint = unsafe { prepared.own(number, port, serial, limits.queue_frames) };
+        if descriptor == Descriptor::TapVnet {
+            self.receiver.grow();
+        }
         let slot = self.endpoints.insert(endpoint);
         self.plane.add_endpoint(port, slot);
         Ok(())
@@ -142,7 +155,7 @@ impl State {
         let State { outbox, endpoints, plane, sender, poller, .. } = self;
         outbox.drain(|slot, items| {
             if let Some(endpoint) = endpoints.get_mut(slot) {
-                deliver(endpoint, plane, sender, poller, items, |_| frame);
+                deliver(endpoint, plane, sender, poller, items, |_| (frame, Offload::NONE));
             }
         });
         Ok(())
@@ -254,6 +267,7 @@ impl State {
         let Some(ring) = &mut endpoint.ring else {
             return;
         };
+        receiver.begin();
         let (count, broken) = shared::receive(ring, receiver, most);
         for index in 0..count {
             let inbound = Inbound { octets: self.receiver.frame(index), number: index as u16 };
@@ -270,11 +284,19 @@ impl State {
     }
 
     fn receive_batch(&mut self, turn: &mut Turn, most: usize) {
-        let mut count = 0;
+        self.receiver.begin();
+        self.segments.clear();
+        let (mut count, mut octets) = (0, 0);
         let mut take = || -> std::io::Result<()> {
             if turn.kind == Kind::Tap {
                 while count < most {
                     self.receiver.take_read(turn.fd, count)?;
+                    count += 1;
+                }
+            } else if turn.kind == Kind::TapVnet {
+                while count < most && octets < OCTETS_PER_TURN {
+                    self.receiver.take_vnet(turn.fd, count)?;
+                    octets += self.receiver.received(count).octets;
                     count += 1;
                 }
             } else if most == 1 {
@@ -294,39 +316,76 @@ impl State {
                 turn.error = Some(libc::ECONNRESET);
                 break;
             }
+            turn.frames += 1;
+            if self.receiver.unfinished() && !self.receiver.offload(index).0.is_none() {
+                self.take_unfinished(turn, index);
+                continue;
+            }
             let inbound = Inbound { octets: self.receiver.frame(index), number: index as u16 };
             self.plane.ingress(turn.port, inbound, received.truncated, turn.now_ns, &mut self.outbox);
-            turn.frames += 1;
         }
         turn.deliveries += self.outbox.items();
-        self.send_outbox();
+        turn.deliveries += self.send_outbox();
+    }
+
+    /// A frame with a header that says something came in.
+    fn take_unfinished(&mut self, turn: &Turn, index: usize) {
+        if !self.receiver.check_offload(index) {
+            return self.plane.drop_frame(turn.port, DropReason::Offload);
+        }
+        let State { receiver, segments, plane, outbox, .. } = self;
+        let (frame, number, (_, work)) = (receiver.frame(index), index as u16, receiver.offload(index));
+        let longest = match work {
+            Work::Segment(plan) => plan.longest(frame.len()),
+            Work::Nothing | Work::Checksum { .. } => frame.len(),
+        };
+        let oversize = receiver.received(index).truncated || longest > plane.limits.max_frame_octets;
+        if oversize || !plane.looks_at(frame) {
+            plane.ingress_checked(turn.port, Inbound { octets: frame, number }, oversize, turn.now_ns, outbox);
+            return;
+        }
+        for number in segments.of(number, frame, work) {
+            let inbound = Inbound { octets: segments.frame(usize::from(number)), number };
+            plane.ingress(turn.port, inbound, false, turn.now_ns, outbox);
+        }
     }
 
     /// Send what the arena's frames have become: in one burst where that keeps their order, else endpoint by endpoint.
-    fn send_outbox(&mut self) {
-        let State { outbox, endpoints, plane, sender, burst, parcels, poller, receiver, .. } = self;
-        let bursts = burst.is_some() && outbox.items() > 1;
+    ///
+    /// Returns how many frames more than the lists have it sent, segments of unfinished ones.
+    fn send_outbox(&mut self) -> usize {
+        let State { outbox, endpoints, plane, sender, burst, parcels, poller, receiver, segments, ordinary, .. } = self;
+        let bursts = burst.is_some() && (outbox.items() > 1 || receiver.unfinished());
+        let mut more = 0;
         outbox.drain(|slot, items| {
             let Some(endpoint) = endpoints.get_mut(slot) else {
                 return;
             };
             let fd = endpoint.fd.as_raw_fd();
-            let lengths = items.iter().map(|item| item.form.octets(receiver.frame(usize::from(item.frame)).len()));
+            let items = if receiver.unfinished() && endpoint.kind != Kind::TapVnet {
+                make_ordinary(items, receiver, segments, ordinary);
+                more += ordinary.len() - items.len();
+                &ordinary[..]
+            } else {
+                items
+            };
+            let frame = |number: usize| frame_of(receiver, segments, number);
+            let lengths = items.iter().map(|item| item.form.octets(frame(usize::from(item.frame)).0.len()));
             if bursts && endpoint.queue.is_empty() && endpoint.room.take(fd, lengths) {
                 parcels.extend(items.iter().map(|&item| Parcel { slot, fd, item }));
             } else {
-                deliver(endpoint, plane, sender, poller, items, |number| receiver.frame(number));
+                deliver(endpoint, plane, sender, poller, items, frame);
             }
         });
         if let (Some(ring), false) = (burst.as_mut(), parcels.is_empty()) {
             let outcome = ring.send(
                 parcels,
-                |number| receiver.frame(number),
+                |number| frame_of(receiver, segments, number).0,
                 |parcel, result| {
                     if result < 0 {
                         if let Some(endpoint) = endpoints.get_mut(parcel.slot) {
                             settle_refusal(endpoint, plane, poller, -result, || {
-                                parcel.item.form.copy(receiver.frame(usize::from(parcel.item.frame)))
+                                parcel.item.form.copy(frame_of(receiver, segments, usize::from(parcel.item.frame)).0)
                             });
                         }
                     }
@@ -337,6 +396,7 @@ impl State {
             }
             parcels.clear();
         }
+        more
     }
 
     fn send_queued(&mut self, slot: u32) {
@@ -345,8 +405,11 @@ impl State {
         };
         let queue = &endpoint.queue;
         let count = queue.len().min(QUEUED_PER_TURN);
-        let sent =
-            self.sender.send(endpoint.fd.as_raw_fd(), endpoint.kind, count, |index| (queue.get(index), Form::AsIs));
+        let sent = self.sender.send(endpoint.fd.as_raw_fd(), endpoint.kind, count, |index| Leaving {
+            octets: queue.get(index),
+            form: Form::AsIs,
+            header: None, // it stands before the octets, if there is one
+        });
         endpoint.queue.remove_front(sent.done);
         endpoint.room.forget();
         let port = endpoint.port;
@@ -376,6 +439,29 @@ impl State {
     }
 }
 
+/// A frame of this turn, and the header it has if it is unfinished.
+fn frame_of<'a>(receiver: &'a Receiver, segments: &'a Segments, number: usize) -> (&'a [u8], Offload) {
+    if number < FRAMES_PER_TURN {
+        (receiver.frame(number), receiver.offload(number).0)
+    } else {
+        (segments.frame(number), Offload::NONE)
+    }
+}
+
+/// `items` into `ordinary`, with the segments instead of unfinished frames.
+fn make_ordinary(items: &[Item], receiver: &Receiver, segments: &mut Segments, ordinary: &mut Vec<Item>) {
+    ordinary.clear();
+    for &item in items {
+        let number = usize::from(item.frame);
+        if number >= FRAMES_PER_TURN || receiver.offload(number).0.is_none() {
+            ordinary.push(item);
+        } else {
+            let numbers = segments.of(item.frame, receiver.frame(number), receiver.offload(number).1);
+            ordinary.extend(numbers.map(|frame| Item { frame, form: item.form }));
+        }
+    }
+}
+
 /// Rule 10: send an endpoint its items; what the kernel does not take goes to its queue.
 fn deliver<'a>(
     endpoint: &mut Endpoint,
@@ -383,23 +469,25 @@ fn deliver<'a>(
     sender: &mut Sender,
     poller: &Poller,
     items: &[Item],
-    frame: impl Fn(usize) -> &'a [u8],
+    frame: impl Fn(usize) -> (&'a [u8], Offload),
 ) {
     if let Some(ring) = &mut endpoint.ring {
-        let outcome = shared::send(ring, items, frame);
+        let outcome = shared::send(ring, items, |number| frame(number).0);
         if outcome != shared::Outcome::default() {
             plane.drop_frames(endpoint.port, DropReason::QueueFull, outcome.full);
             plane.drop_frames(endpoint.port, DropReason::SendError, outcome.refused);
         }
         return;
     }
+    let with_header = endpoint.kind == Kind::TapVnet;
     endpoint.room.forget();
     let (mut done, mut lost) = (0, 0);
     while endpoint.queue.is_empty() && done < items.len() {
         let rest = &items[done..];
         let sent = sender.send(endpoint.fd.as_raw_fd(), endpoint.kind, rest.len(), |index| {
-            let item = rest[index];
-            (frame(usize::from(item.frame)), item.form)
+            let Item { frame: number, form } = rest[index];
+            let (octets, offload) = frame(usize::from(number));
+            Leaving { octets, form, header: with_header.then(|| offload.of_form(form)) }
         });
         done += sent.done;
         if sent.refused > 0 {
@@ -419,7 +507,13 @@ fn deliver<'a>(
         if endpoint.queue.is_full() {
             lost += 1;
         } else {
-            endpoint.queue.push(item.form.copy(frame(usize::from(item.frame))));
+            let (octets, offload) = frame(usize::from(item.frame));
+            let copy = item.form.copy(octets);
+            endpoint.queue.push(if with_header {
+                [&offload.of_form(item.form).emit(), &*copy].concat().into_boxed_slice()
+            } else {
+                copy
+            });
         }
     }
     if lost > 0 {

@@ -4,6 +4,7 @@
 //! is released wherever the forwarder's lock may have to be waited for.
 
 use crate::ring;
+use forwarder::endpoint::Descriptor;
 use forwarder::events::{Direction, Event};
 use forwarder::fdb::Entry;
 use forwarder::vlan::Member;
@@ -83,7 +84,7 @@ impl Forwarder {
         self.with(py, |state| state.plane.clear_member(vlan.0, port.0))
     }
 
-    /// `kind`: 0 a socket, 1 a tap, 2 and 3 rings as their listener and connector.
+    /// `kind`: `vde.endpoint.EndpointKind`; `others` go with rings.
     #[pyo3(signature = (port, endpoint, fd, kind, others=vec![]))]
     fn attach(
         &self,
@@ -94,14 +95,20 @@ impl Forwarder {
         kind: u8,
         others: Vec<i32>,
     ) -> PyResult<()> {
-        if kind != 2 && kind != 3 {
-            return self.with(py, |state| state.attach(port.0, endpoint.0, fd, kind == 0));
-        }
-        let mut descriptors = vec![fd];
-        descriptors.extend(others);
-        let ring = ring::from_parts(ring::duplicates(&descriptors)?, kind == 2)?;
-        self.with(py, |state| state.attach_ring(port.0, endpoint.0, ring))?;
-        ring::take::<6>(descriptors).map(drop) // attached: the duplicates do
+        let descriptor = match kind {
+            0 => Descriptor::Socket,
+            1 => Descriptor::Tap,
+            2 | 3 => {
+                let mut descriptors = vec![fd];
+                descriptors.extend(others);
+                let ring = ring::from_parts(ring::duplicates(&descriptors)?, kind == 2)?;
+                self.with(py, |state| state.attach_ring(port.0, endpoint.0, ring))?;
+                return ring::take::<6>(descriptors).map(drop); // attached: the duplicates do
+            }
+            4 => Descriptor::TapVnet,
+            _ => return Err(PyValueError::new_err(format!("{kind} is no kind of endpoint"))),
+        };
+        self.with(py, |state| state.attach(port.0, endpoint.0, fd, descriptor))
     }
 
     fn detach(&self, py: Python<'_>, endpoint: Number) -> PyResult<()> {
