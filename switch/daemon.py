@@ -17,7 +17,7 @@ from switch.control import ControlServer
 from switch.core import SECOND_NS, Settings, Switch
 from switch.directory import ControlDirectory, group_number
 from switch.forwarding.choice import open_forwarder
-from switch.forwarding.contract import EndpointKind, Event, Limits
+from switch.forwarding.contract import Event, Limits
 from switch.log import Log
 from switch.options import Options
 from switch.plugged import Opener
@@ -168,14 +168,14 @@ class Daemon:
             port = switch.choose_port(0, management=False)
         except Refused as error:
             raise ConfigError(f"tap interface {interface!r}: {error}") from None
-        descriptor = open_tap(interface)
+        tap = open_tap(interface, offloads=self._options.offloads)
         endpoint = Endpoint(
-            id=descriptor,
+            id=tap.fd,
             port=port,
-            kind=EndpointKind.TAP,
+            kind=tap.kind,
             module=MODULE_TAP,
             description=interface,
             uid=None,
             close=lambda: self._log.warning(f"tap interface {interface}: closed"),
         )
-        switch.plug_in(endpoint, descriptor, monotonic_ns())
+        switch.plug_in(endpoint, tap.fd, monotonic_ns())

@@ -59,6 +59,7 @@ OWN_OPTIONS = (
     Option(("maxframe",), "", "N", f"longest frame in octets, tags included (default {MTU_OCTETS})"),
     Option(("queue",), "", "N", "frames that wait for a slow receiver, each (default 128)"),
     Option(("vlan-transparent",), "", "", "pass tagged frames of VLANs that are not defined, untouched"),
+    Option(("no-offload",), "", "", "taps without offloads: whole checksums, no frames above the MTU"),
     Option(("maxaddresses",), "", "N", f"most learned addresses (default {TABLE_LIMIT})"),
 )
 TABLE = ORIGINAL_OPTIONS + OWN_OPTIONS
@@ -91,6 +92,7 @@ class Options:
     max_frame_octets: int = MTU_OCTETS
     queue_frames: int = 128
     vlan_transparent: bool = False
+    offloads: bool = True
     table_limit: int = TABLE_LIMIT
 
 
@@ -166,6 +168,7 @@ def parse(
         forwarder=_forwarder(given.get("forwarder", "native")),
         max_frame_octets=_number(given, "maxframe", MTU_OCTETS, FRAME_OCTETS_MIN, FRAME_OCTETS_MAX),
         queue_frames=_number(given, "queue", 128, 1, QUEUE_FRAMES_MAX),
+        offloads="no-offload" not in given,
         vlan_transparent="vlan-transparent" in given,
         table_limit=_number(given, "maxaddresses", TABLE_LIMIT, 1, TABLE_LIMIT),
     )

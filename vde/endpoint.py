@@ -17,6 +17,9 @@ class EndpointKind(IntEnum):
     are there; with the others it is what `Ring.give_away` made. A full ring takes no more, and nothing waits for it."""
     RING_CONNECTOR = 3
     """Likewise, by the other side."""
+    TAP_VNET = 4
+    """A tap opened with IFF_VNET_HDR: ten octets (a virtio-net header) stand before each frame. Whoever takes the
+    descriptor sets by TUNSETOFFLOAD which unfinished frames it understands. May be a socket of another program."""
 
 
 @dataclass(frozen=True, slots=True)

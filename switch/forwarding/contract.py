@@ -32,6 +32,11 @@ Rules of forwarding (reference/behaviour: vde_switch 2.3.2, IEEE 802.1Q-2018 §8
 11. A mirror copies a source port's frames as received (dropped ones too, if rule 1 passed) and/or as sent to the
     destination port, whatever its VLAN. A port may be the source of several mirrors.
 12. An entry not refreshed for more than `expire_ns` is forgotten at a garbage collection, every `gc_interval_ns`.
+13. A tap with offloads (`TAP_VNET`) may hand over a frame whose checksum is not complete, or up to 64 KiB of TCP or UDP
+    that are still to be cut into segments. A forwarder may ask for such frames, or not. Between two such taps they pass
+    as they are; any other endpoint, a mirror and an event get complete, ordinary frames. One counts as one frame, with
+    the octets that it has; rule 1 is applied to the longest segment that it would become. What its header says is
+    checked; impossible is dropped (`OFFLOAD`).
 
 Turns: a round serves every ready endpoint once, in the order of their numbers: first its queue, then its frames. They
 are at most `FRAMES_PER_TURN` (fewer if those of its last turn made more than `DELIVERIES_PER_TURN`); and only one, for

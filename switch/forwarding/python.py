@@ -5,10 +5,12 @@ endpoint once: it sends what waits in its queue (level-triggered EPOLLOUT is ask
 takes some of its frames, each of which is delivered at once. An eventfd in the same set wakes the task for events that
 configuration made.
 
-Limits: one system call a frame; the GIL is held. `native` is the fast one, this is the readable one.
+Limits: one system call a frame; the GIL is held; no offloads (rule 13).
+`native` is the fast one, this is the readable one.
 """
 
 import errno
+import fcntl
 import os
 import select
 import socket
@@ -38,6 +40,8 @@ from vde._native import Ring
 
 ENDPOINTS_PER_ROUND = 64  # chosen
 IDLE_WAIT_MIN_NS = 10_000_000  # chosen: a garbage collection interval of 0 does not become a busy loop
+_TUNSETOFFLOAD = 0x400454D0  # linux/if_tun.h: _IOW('T', 208, unsigned int)
+_VNET_OCTETS = 10  # virtio 1.2 §5.1.6.1: the legacy header; of zeros: an ordinary frame
 _NOT_NOW = {errno.EAGAIN, errno.ENOBUFS}
 _TRANSIENT = {errno.EINTR, errno.ECONNRESET, errno.ECONNREFUSED}  # a datagram socket reports them once and goes on
 _SECOND_NS = 1_000_000_000
@@ -59,6 +63,8 @@ class _Endpoint:
     """When that was."""
     lone_turns: int = 0
     """How many turns in a row brought one frame, not right after the one before."""
+    before: bytes = b""
+    """Stands before each frame."""
     queue: deque[bytes] = field(default_factory=deque)
     failed: bool = False
     ring: Ring | None = None
@@ -95,7 +101,9 @@ class PythonForwarder(ReferencePlane):
             self._attach_ring(endpoint, [fd, *others], listener=kind is EndpointKind.RING_LISTENER)
             return
         try:
-            connection = kind is EndpointKind.TAP
+            connection = kind is not EndpointKind.DATAGRAM
+            if kind is EndpointKind.TAP_VNET:
+                _refuse_offloads(fd)
             if kind is EndpointKind.DATAGRAM:
                 connection = _prepare_socket(fd, self.limits.send_buffer_octets) == socket.SOCK_SEQPACKET
             os.set_blocking(fd, False)
@@ -105,6 +113,8 @@ class PythonForwarder(ReferencePlane):
             raise
         transient = frozenset() if connection else frozenset(_TRANSIENT)
         end = _Endpoint(endpoint, fd, connection, transient, self.limits.queue_frames)
+        if kind is EndpointKind.TAP_VNET:
+            end.before = bytes(_VNET_OCTETS)
         self._endpoints[endpoint] = self._by_fd[fd] = end
 
     def _attach_ring(self, endpoint: int, descriptors: list[int], *, listener: bool) -> None:
@@ -245,7 +255,7 @@ class PythonForwarder(ReferencePlane):
             most = min(most, FRAMES_PER_SHORT_TURN)
         while frames < most:
             try:
-                frame = os.read(end.fd, self.limits.max_frame_octets + 1)
+                octets = os.read(end.fd, len(end.before) + self.limits.max_frame_octets + 1)
             except BlockingIOError:
                 if hung_up and not frames:
                     self._fail(end, errno.ECONNRESET)
@@ -254,10 +264,10 @@ class PythonForwarder(ReferencePlane):
                 if error.errno not in end.transient:
                     self._fail(end, error.errno or errno.EIO)
                 break
-            if not frame and end.connection:
+            if not octets and end.connection:
                 self._fail(end, errno.ECONNRESET)
                 break
-            out = self.ingress(end.number, frame, now_ns)
+            out = self.ingress(end.number, octets[len(end.before) :], now_ns)
             self._deliver(out)
             frames += 1
             deliveries += len(out)
@@ -313,7 +323,7 @@ class PythonForwarder(ReferencePlane):
         try:
             if end.ring is not None:
                 return end.ring.send([frame]) == 1
-            os.write(end.fd, frame)
+            os.write(end.fd, end.before + frame)
         except ValueError:  # longer than the ring's longest frame
             self.count_undelivered(end.number, DropReason.SEND_ERROR)
         except OSError as error:
@@ -328,6 +338,14 @@ def _next_turn(frames: int, deliveries: int) -> int:
     if deliveries <= DELIVERIES_PER_TURN:
         return FRAMES_PER_TURN
     return min(max(DELIVERIES_PER_TURN * frames // deliveries, 1), FRAMES_PER_TURN)
+
+
+def _refuse_offloads(fd: int) -> None:
+    try:
+        fcntl.ioctl(fd, _TUNSETOFFLOAD, 0)
+    except OSError as error:
+        if error.errno != errno.ENOTTY:  # no tap
+            raise
 
 
 def _prepare_socket(fd: int, send_buffer_octets: int) -> int:

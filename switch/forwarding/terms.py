@@ -47,6 +47,7 @@ class DropReason(IntEnum):
     QUEUE_FULL = 6
     SEND_ERROR = 7
     MIRROR = 8
+    OFFLOAD = 9
 
 
 class Direction(IntFlag):

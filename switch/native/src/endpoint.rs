@@ -33,7 +33,7 @@ pub enum Descriptor {
 impl Kind {
     /// Does an empty message mean the end?
     pub fn is_connection(self) -> bool {
-        self != Kind::Datagram
+        matches!(self, Kind::Seqpacket | Kind::Tap) // before a tap's frame with offloads there is a header
     }
 
     /// Does reading go on after this error? A datagram socket reports what befell its peer, once.
@@ -107,7 +107,10 @@ impl Prepared {
         let mut room = Room::NONE;
         let kind = match descriptor {
             Descriptor::Tap => Kind::Tap,
-            Descriptor::TapVnet => Kind::TapVnet,
+            Descriptor::TapVnet => {
+                take_offloads(fd)?;
+                Kind::TapVnet
+            }
             Descriptor::Socket => {
                 set_option(fd, libc::SO_SNDBUF, send_buffer_octets)?;
                 room = Room::new(option(fd, libc::SO_SNDBUF)?);
@@ -218,6 +221,27 @@ impl AsRawFd for Endpoint {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
+}
+
+/// linux/if_tun.h: TUNSETOFFLOAD, _IOW('T', 208, unsigned int); TUN_F_*.
+const TUNSETOFFLOAD: libc::c_ulong = 0x4004_54D0;
+const TUN_F_CSUM: libc::c_ulong = 0x01;
+const TUN_F_TSO: libc::c_ulong = 0x02 | 0x04; // IPv4, IPv6
+const TUN_F_TSO_ECN: libc::c_ulong = 0x08;
+const TUN_F_USO: libc::c_ulong = 0x20 | 0x40; // IPv4, IPv6; since Linux 6.2
+
+/// Ask a tap for all the unfinished frames that `offload` understands, as far as this kernel can.
+fn take_offloads(fd: RawFd) -> io::Result<()> {
+    let most = TUN_F_CSUM | TUN_F_TSO | TUN_F_TSO_ECN;
+    for offloads in [most | TUN_F_USO, most] {
+        // SAFETY: TUNSETOFFLOAD takes a number, no pointer.
+        match check(unsafe { libc::ioctl(fd, TUNSETOFFLOAD, offloads) }) {
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+            Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => break, // no tap: another program knows already
+            result => return result.map(drop),
+        }
+    }
+    Ok(()) // none then
 }
 
 fn set_option(fd: RawFd, option: i32, value: i32) -> io::Result<()> {

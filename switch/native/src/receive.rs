@@ -136,7 +136,11 @@ impl Receiver {
             libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() },
         ];
         // SAFETY: both pieces have the room that is said, and nobody else uses them during the call.
-        let octets = retry(|| unsafe { libc::readv(fd, pieces.as_ptr(), 2) })?.saturating_sub(VNET_OCTETS);
+        let read = retry(|| unsafe { libc::readv(fd, pieces.as_ptr(), 2) })?;
+        if read == 0 {
+            return Err(io::Error::from_raw_os_error(libc::ECONNRESET));
+        }
+        let octets = read.saturating_sub(VNET_OCTETS);
         let truncated = octets > GSO_OCTETS_MAX;
         self.received[index] = Received { octets: octets.min(GSO_OCTETS_MAX), truncated };
         let header = Offload::parse(&header);

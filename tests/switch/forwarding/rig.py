@@ -43,6 +43,7 @@ class Rig:
         self.forwarder = open_kind(kind, self.limits)
         self.peers: dict[int, socket.socket] = {}
         self.ring_peers: dict[int, RingPeer] = {}
+        self.before: dict[int, bytes] = {}
         self.now_ns = SECOND_NS
         for vlan in vlans:
             self.forwarder.add_vlan(vlan)
@@ -78,7 +79,9 @@ class Rig:
         endpoint: int,
         kind: EndpointKind = EndpointKind.DATAGRAM,
         socket_type: socket.SocketKind = socket.SOCK_DGRAM,
+        before: bytes = b"",
     ) -> None:
+        """`before` stands before each frame, which is what a tap with offloads has."""
         if kind in (EndpointKind.RING_LISTENER, EndpointKind.RING_CONNECTOR):
             self.attach_ring(port, endpoint, kind)
             return
@@ -92,6 +95,7 @@ class Rig:
         ours.detach()
         peer.setblocking(False)
         self.peers[endpoint] = peer
+        self.before[endpoint] = before
 
     def attach_ring(self, port: int, endpoint: int, kind: EndpointKind, ring_octets: int = 0) -> None:
         listener, given = Ring.create(ring_octets, self.limits.max_frame_octets + 4)
@@ -110,14 +114,14 @@ class Rig:
 
     def send(self, endpoint: int, *frames: bytes) -> None:
         for frame in frames:
-            self.peer(endpoint).send(frame)
+            self.peer(endpoint).send(self.before.get(endpoint, b"") + frame)
 
     def taken(self, endpoint: int) -> list[bytes]:
         """What the peer finds in its buffer."""
         frames = []
         while True:
             try:
-                frames.append(self.peer(endpoint).recv(1 << 17))
+                frames.append(self.peer(endpoint).recv(1 << 17).removeprefix(self.before.get(endpoint, b"")))
             except BlockingIOError:
                 return frames
 

@@ -34,10 +34,11 @@ WAYS = [Direction.IN, Direction.OUT, Direction.BOTH]
 PAUSES = st.sampled_from([0, 0, 1, SECOND_NS // 10, SECOND_NS, 4 * SECOND_NS, 200 * SECOND_NS])
 SOCKET_KINDS = st.sampled_from(
     [
-        (EndpointKind.DATAGRAM, socket.SOCK_DGRAM),
-        (EndpointKind.DATAGRAM, socket.SOCK_DGRAM),
-        (EndpointKind.DATAGRAM, socket.SOCK_SEQPACKET),
-        (EndpointKind.TAP, socket.SOCK_DGRAM),
+        (EndpointKind.DATAGRAM, socket.SOCK_DGRAM, b""),
+        (EndpointKind.DATAGRAM, socket.SOCK_DGRAM, b""),
+        (EndpointKind.DATAGRAM, socket.SOCK_SEQPACKET, b""),
+        (EndpointKind.TAP, socket.SOCK_DGRAM, b""),
+        (EndpointKind.TAP_VNET, socket.SOCK_DGRAM, bytes(10)),
     ]
 )
 LIMITS = st.builds(
@@ -112,7 +113,7 @@ class TwoForwarders(RuleBasedStateMachine):
     # -- endpoints ----------------------------------------------------------------------------------------------------
 
     @rule(port=PORTS, endpoint=ENDPOINTS, kind=SOCKET_KINDS)
-    def attach(self, port: int, endpoint: int, kind: tuple[EndpointKind, socket.SocketKind]) -> None:
+    def attach(self, port: int, endpoint: int, kind: tuple[EndpointKind, socket.SocketKind, bytes]) -> None:
         self.both(lambda rig: rig.attach(port, endpoint, *kind))
 
     @rule(endpoint=ENDPOINTS)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from pyroute2 import IPRoute
 
-from switch.forwarding.contract import DropReason, EndpointFailed, EndpointKind
+from switch.forwarding.contract import DropReason, EndpointFailed
 from switch.tap import open_tap
 from tests.switch.forwarding.rig import MakeRig, Rig
 from tests.vde_client import frame, tagged
@@ -33,17 +33,17 @@ def set_up(name: str, up: bool) -> None:
 class Tapped:
     """A tap as endpoint 5 on port 5, ports 1 and 2 with clients, and a packet socket on the tap's kernel side."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, *, offloads: bool) -> None:
         self.rig = rig
         for number in (1, 2):
             rig.port(number)
         rig.port(TAP, endpoints=())
         self.name = f"vdetest{os.getpid() % 1_000_000}"
         try:
-            fd = open_tap(self.name)
+            tap = open_tap(self.name, offloads=offloads)
         except ConfigError as error:
             pytest.skip(str(error))
-        rig.forwarder.attach(TAP, TAP, fd, EndpointKind.TAP)
+        rig.forwarder.attach(TAP, TAP, tap.fd, tap.kind)
         set_up(self.name, True)
         self.kernel = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         self.kernel.bind((self.name, ETH_P_ALL))
@@ -56,9 +56,9 @@ class Tapped:
                 return True
 
 
-@pytest.fixture
-def tapped(make_rig: MakeRig) -> Iterator[Tapped]:
-    tapped = Tapped(make_rig())
+@pytest.fixture(params=[False, True], ids=["plain", "offloads"])
+def tapped(make_rig: MakeRig, request: pytest.FixtureRequest) -> Iterator[Tapped]:
+    tapped = Tapped(make_rig(), offloads=request.param)
     yield tapped
     tapped.kernel.close()
 
