@@ -18,10 +18,10 @@ import stat
 import struct
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Protocol
 
 import trio
 
-from switch.core import Switch
 from switch.directory import ControlDirectory
 from switch.forwarding.contract import EndpointKind
 from switch.log import Log
@@ -36,6 +36,22 @@ READ_OCTETS = 4096
 PEER_CREDENTIALS = struct.Struct("iII")  # pid, uid, gid: unix(7), SO_PEERCRED
 
 
+class Registrar(Protocol):
+    """What clients register with: `switch.core.Switch`, or a node (`switch.netnode`). Methods may raise `Refused`."""
+
+    def choose_port(self, wanted: int, *, management: bool) -> int:
+        """As `Switch.choose_port`."""
+
+    def check_access(self, number: int, uid: int | None) -> None:
+        """As `Switch.check_access`."""
+
+    def plug_in(self, endpoint: Endpoint, fd: int, now_ns: int) -> None:
+        """As `Switch.plug_in`."""
+
+    def pull_out(self, endpoint_id: int, now_ns: int) -> None:
+        """As `Switch.pull_out`."""
+
+
 class ControlServer:
     """Serves a switch's control directory.
 
@@ -45,7 +61,7 @@ class ControlServer:
 
     def __init__(
         self,
-        switch: Switch,
+        switch: Registrar,
         directory: ControlDirectory,
         now_ns: Callable[[], int],
         log: Log,
