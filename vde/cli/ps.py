@@ -64,6 +64,7 @@ def lab_status(home: "Home") -> dict[str, Any]:
         "running": False,
         "supervisor_pid": None,
         "seed": None,
+        "links": [],
         "nodes": [],
     }
 
@@ -108,6 +109,14 @@ def _plugs(node: dict[str, Any]) -> str:
             return ", ".join(f"{nic['name']} → {nic['segment']}:{nic['port']}" for nic in plugged) or "-"
         case "cable":
             return " ↔ ".join(f"{end['segment']}:{end['port']}" for end in node["ends"])
+        case "wire":
+            return " ↔ ".join(node["ends_of_link"])
+        case "plug" | "nat":
+            return f"{node['vnl']} → {node['segment']}:{node['port']}"
+        case "capture":
+            return f"{', '.join(node['interfaces'])} → {node['path']}"
+        case "bridge":
+            return f"{node['bridge']} → {node['segment']}"
         case "tap":
             return f"{node['interface']} → {node['segment']}"
         case _:

@@ -31,7 +31,8 @@ DESCRIPTION = """\
   vde wire why WIRE NUMBER [--dir DIR]          what happened to frame NUMBER, and which setting did it
   vde wire watch WIRE [--dir DIR]               every frame as it comes, a JSON object a line
 
-WIRE: the --name it was started with, LAB/WIRE, or its control socket's path.
+WIRE: the --name it was started with, or its control socket's path; of a running lab: the link's name or the nodes
+that it joins (a--b), also LAB/LINK.
 DIR: left-to-right (lr, from the first VNL to the second), right-to-left (rl) or both.
 """
 EPILOG = """\
@@ -236,7 +237,7 @@ async def _serve(vnls: tuple[str, str], name: str, seed: str, start: Any, listen
     wire = Wire(name, seed, clock.monotonic_ns(), start, read_file)
     process = WireProcess(wire, ends, clock.monotonic_ns, TimerDescriptor, None if no_bypass else open_patch)
     facts = {"left": vnls[0], "right": vnls[1], "pid": os.getpid()}
-    server = ControlServer(process, lambda: facts, clock.monotonic_ns, clock.wall_ns)
+    server = ControlServer(wire, process, lambda: facts, clock.monotonic_ns, clock.wall_ns)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with unwrapped_nursery() as nursery:
             nursery.start_soon(process.run, notify_ready)

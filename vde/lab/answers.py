@@ -75,6 +75,9 @@ class _Connection:
                 await self.console(request.node)
             case messages.Follow():
                 await self.follow(request.nodes)
+            case messages.Listen():
+                await self.send(Event(kind="listen", points=self.live.listening(request.selected, request.node)))
+                await self.end("done")
 
     async def up(self, request: messages.Up) -> None:
         if self.live.changing.locked() or self.supervisor.down.is_set():

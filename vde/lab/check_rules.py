@@ -6,7 +6,7 @@ from vde.lab import schema
 from vde.lab.diagnostics import Code, Complaints, did_you_mean, listed, shown
 from vde.lab.document import find
 from vde.lab.forms import is_address
-from vde.lab.resolved import AnyCheck, AnyNode, ConsoleCheck, Guest, PingCheck, Tap
+from vde.lab.resolved import AnyCheck, AnyNode, ConsoleCheck, Guest, PingCheck, Plug, Tap
 from vde.lab.validate import Validated
 
 
@@ -89,6 +89,8 @@ class _Rules:
             found = next((nic.ipv4 or nic.ipv6 for nic in node.nics if nic.ipv4 or nic.ipv6), None)
         elif isinstance(node, Tap):
             found = node.ipv4 or node.ipv6
+        elif isinstance(node, Plug):
+            found = node.address4 or node.address6
         if found is None:
             if not self.validated.was_cut("nodes", target):
                 self.complain(("ping",), f"node '{target}' has no address that could be pinged", "give it an 'ipv4'")

@@ -1,4 +1,4 @@
-"""The command lines of switches and guests. Pure: paths and files are arguments, nothing is looked at.
+"""The command lines of nodes. Pure: paths and files are arguments, nothing is looked at.
 
 QEMU's options are chosen so that nothing of the host gets in by default (`-nodefaults`, `-no-user-config`), that a
 guest which restarts ends instead (`-no-reboot`), and that option ROMs are not needed (`romfile=`: another package).
@@ -13,8 +13,11 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 
 from vde.image.cmdline import guest_parameters
-from vde.lab.resolved import Guest, Nic, Segment
+from vde.lab.forms import FROM_FILES
+from vde.lab.resolved import Capture, Guest, Nic, Plug, Segment, Wire
 from vde.lab.schema import NicModel
+from vde.vnl import quote
+from vde.wire.distribution import NAMES as SHAPES
 
 MACHINES = {"i386": "pc", "mipsel": "malta"}
 DEVICES: dict[NicModel, str] = {
@@ -24,6 +27,7 @@ DEVICES: dict[NicModel, str] = {
     "rtl8139": "rtl8139",
     "ne2k": "ne2k_pci",
 }
+USUAL_NIC: NicModel = "virtio"
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,47 @@ def switch_command(program: str, segment: Segment, directory: Path, management: 
     for interface in segment.taps:
         command += ["-t", interface]
     return command
+
+
+def segment_vnl(directory: Path, port: int | None) -> str:
+    """The VNL of a segment's port."""
+    return f"vde://{quote(str(directory))}[port={port}]" if port is not None else f"vde://{quote(str(directory))}"
+
+
+def wire_command(vde: Sequence[str], wire: Wire, vnls: tuple[str, str], control: Path, directory: Path) -> list[str]:
+    """A wire.
+
+    Args:
+        vde: the program.
+        wire: which.
+        vnls: what it joins.
+        control: where it listens.
+        directory: the topology's, to which files that settings name are relative.
+    """
+    command = [*vde, "wire", *vnls, "--name", wire.name, "--seed", wire.seed, "--control", str(control)]
+    for option, settings in zip(("--left-to-right", "--right-to-left"), wire.impair, strict=True):
+        for name, value in settings.items():
+            path = directory / value if name in FROM_FILES and value != "none" and value not in SHAPES else None
+            command += [option, f"{name}={value.replace(' ', '') if path is None else path}"]
+    for line in wire.schedule:
+        command += ["--at", line]
+    return command
+
+
+def plug_command(vde: Sequence[str], plug: Plug, segment: str) -> list[str]:
+    """A process that joins a segment to what a VNL names."""
+    return [*vde, "plug", segment, plug.vnl]
+
+
+def capture_command(vde: Sequence[str], capture: Capture, lab: str, runtime: Path, directory: Path) -> list[str]:
+    """A process that asks the supervisor where to listen, and writes a file."""
+    command = [*vde, "capture", "--lab-runtime", str(runtime), "--lab", lab, "--node", capture.name]
+    command += ["--write", str(directory / capture.path)]
+    if capture.snap_octets:
+        command += ["--snaplen", str(capture.snap_octets)]
+    if capture.ring_files:
+        command += ["--ring", f"{capture.ring_files}x{capture.ring_octets}"]
+    return [*command, "--filter", capture.filter] if capture.filter else command
 
 
 def qemu_command(
@@ -75,7 +120,7 @@ def qemu_command(
 
 
 def _nic(index: int, nic: Nic, directories: dict[str, Path]) -> Sequence[str]:
-    device = f"{DEVICES[nic.model]},mac={nic.mac},romfile="
+    device = f"{DEVICES[nic.model or USUAL_NIC]},mac={nic.mac},romfile="
     if nic.attachment is None:
         return "-device", device
     directory = str(directories[nic.attachment.segment]).replace(",", ",,")  # QEMU's way to write a comma

@@ -46,6 +46,8 @@ def resolve_dependencies(
         before[guest] |= {plugged.attachment.segment for plugged in interfaces.values()} & before.keys()
     for tap, segment in wires.taps.items():
         before[tap] |= {segment} & before.keys()
+    for plug, attachment in wires.single.items():
+        before[plug] |= {attachment.segment} & before.keys()
     circle = _circle(before)
     if circle:
         guilty = next(name for name in circle if nodes[name].get("depends_on"))

@@ -20,6 +20,7 @@ from vde.errors import ConfigError
 MOST_SHOWN = 50  # chosen: a hostile file could have as many errors as octets
 LINE_SHOWN = 120  # characters of a source line, chosen
 LINE_END = re.compile(r"\r\n|\n|\r")  # YAML 1.2 §5.4
+NAMES_SHOWN = 40  # chosen: as many as a mapping has keys
 VALUE_SHOWN = 60  # characters of a wrong value, chosen
 
 
@@ -51,6 +52,7 @@ class Code(StrEnum):
     DEPENDENCY = "V040"
     NO_GROUP = "V041"
     CHECK = "V050"
+    CAPTURE = "V051"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -115,7 +117,7 @@ def shown(value: object) -> str:
 def listed(names: Iterable[str]) -> str:
     """Names for a message, sorted; cut when there are many."""
     ordered = sorted(names)
-    return ", ".join(visible(name) for name in ordered[:20]) + (", …" if len(ordered) > 20 else "")
+    return ", ".join(visible(name) for name in ordered[:NAMES_SHOWN]) + (", …" if len(ordered) > NAMES_SHOWN else "")
 
 
 def did_you_mean(wrong: str, names: Iterable[str]) -> str:

@@ -12,24 +12,24 @@ def _words(text: str) -> frozenset[str]:
 
 LATER: Mapping[str, frozenset[str]] = {
     "file": _words("""
-        addressing captures clock debug events hosts include message mgmt plugins prefix profiles provider schedule
+        addressing clock debug events hosts include message mgmt plugins prefix profiles provider schedule
         settings snapshot tools validate variables vlans vrfs wires
     """),
     "node": _words("""
         agent aliases auto-remove binds cap-add certificate clock cmd config console console-script cpu-set cpus
-        credentials device devices disk disks dns entrypoint env env-files environment exec external files gdb
+        credentials device devices disk disks entrypoint env env-files environment exec external files gdb
         healthcheck host hostname impair initrd kernel link-apply-mode mgmt-ipv4 mgmt-ipv6 nat network-mode place
-        ports privileged restart restart-policy role runtime schedule shm-size snapshot stages startup-config
+        privileged restart restart-policy role runtime schedule shm-size snapshot stages startup-config
         startup-delay stop-signal sysctls time tmpfs type user vlan vlans volumes
     """),
     "link": _words("""
-        bandwidth bridge burst corrupt delay down duplicate endpoint host-interface impair ipv4 ipv6 jitter labels
-        limit loss mtu pcap prefix rate reorder role schedule tc trunk up vars vlan vlans wire
+        bandwidth bridge burst corrupt delay down duplicate endpoint host-interface ipv4 ipv6 jitter labels limit loss
+        mtu pcap prefix rate reorder role tc trunk up vars vlan vlans wire
     """),
-    "end": _words("down impair ipv4 ipv6 schedule tc up vars vlan vlans"),
+    "end": _words("down ipv4 ipv6 schedule tc up vars vlan vlans"),
     "check": _words("after every exec frame http level never on tcp wait"),
     "kind": _words("""
-        bochs bridge dhcp dns exec external generator host i386 linux macvlan mips nat ppc router sink tunnel uml
-        umps3 vxlan
+        bochs dhcp dns exec external generator host host-nic i386 linux macvlan mips ppc router sink tunnel uml
+        umps3 view vxlan
     """),
 }

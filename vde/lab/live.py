@@ -13,16 +13,42 @@ import trio
 
 from vde import clock
 from vde.lab import run_record, tap
-from vde.lab.commands import GuestFiles, qemu_command, switch_command
+from vde.lab.commands import (
+    GuestFiles,
+    capture_command,
+    plug_command,
+    qemu_command,
+    segment_vnl,
+    switch_command,
+    wire_command,
+)
+from vde.lab.diagnostics import did_you_mean, listed
 from vde.lab.errors import LabFailed
-from vde.lab.messages import Event, ImageFiles, Up
+from vde.lab.links import capture_points, names, select
+from vde.lab.messages import Event, ImageFiles, Listening, Up
 from vde.lab.node import Launch, LiveNode, LiveTap, State
 from vde.lab.places import Home
 from vde.lab.plan import Running, Step, fingerprint, make_plan
 from vde.lab.ports import allot
 from vde.lab.programs import find_program, program_of, require_programs
-from vde.lab.resolved import AnyNode, Cable, Guest, Lab, Segment, Tap, attachments
+from vde.lab.resolved import (
+    AnyNode,
+    Cable,
+    Capture,
+    CapturePoint,
+    Guest,
+    Lab,
+    Plug,
+    Segment,
+    Station,
+    Tap,
+    Wire,
+    attachments,
+    needed,
+)
 from vde.lab.transcript import Transcript
+
+OWN = (sys.executable, "-m", "vde.cli.main")  # `vde`
 
 
 class LiveLab:
@@ -127,9 +153,9 @@ class LiveLab:
 
     async def _start(self, live: LiveNode) -> None:
         """Start it when what it needs is there; until it is ready, or has ended."""
-        needed = {attachment.segment: "ready" for attachment in attachments(live.node)}
-        needed |= {name: needed.get(name, milestone) for name, milestone in live.node.depends_on.items()}
-        for name, milestone in needed.items():
+        first = dict.fromkeys(sorted(needed(live.node)), "ready")
+        first |= {name: first.get(name, milestone) for name, milestone in live.node.depends_on.items()}
+        for name, milestone in first.items():
             other = self.nodes[name]
             await (other.settled if milestone == "ready" else other.started).wait()
             if not other.is_alive:
@@ -166,7 +192,18 @@ class LiveLab:
                 )
             case Cable():
                 ends = [f"{self.home.segment(end.segment)}[{end.port}]" for end in node.ends]
-                command = [sys.executable, "-m", "vde.cli.main", "cable", *ends]
+                command = [*OWN, "cable", *ends]
+                return Launch(lambda console: command, self.home.readiness(node.name), has_console=False)
+            case Wire():
+                one, other = (segment_vnl(self.home.segment(end.segment), end.port) for end in node.ends)
+                control, directory = self.home.wire(node.name), self.home.file.parent
+                command = wire_command(OWN, node, (one, other), control, directory)
+                return Launch(lambda console: command, self.home.readiness(node.name), has_console=False)
+            case Plug(attachment=end):
+                command = plug_command(OWN, node, segment_vnl(self.home.segment(end.segment), end.port))
+                return Launch(lambda console: command, self.home.readiness(node.name), has_console=False)
+            case Capture():
+                command = capture_command(OWN, node, self.home.name, self.home.runtime, self.home.file.parent)
                 return Launch(lambda console: command, self.home.readiness(node.name), has_console=False)
             case Tap():
                 raise AssertionError("a tap is no process")
@@ -200,6 +237,44 @@ class LiveLab:
             raise LabFailed(f"node '{name}' is a {live.node.kind}, which has no console")
         return live
 
+    def listening(self, selected: Iterable[str], node: str) -> list[Listening]:
+        """Where the frames of links can be heard.
+
+        Args:
+            selected: links and ends (`vde.lab.links`).
+            node: or a capture node, whose links are meant.
+
+        Raises:
+            LabFailed: there is no such link, or no lab yet.
+        """
+        if self.lab is None:
+            raise LabFailed("nothing was started yet")
+        if node:
+            found = self.lab.nodes.get(node)
+            if not isinstance(found, Capture):
+                raise LabFailed(f"there is no capture '{node}'")
+            return [self._listening(self.lab, point) for point in found.points]
+        known = names(self.lab.links.values())
+        for text in selected:
+            if not select(self.lab.links.values(), text):
+                hint = did_you_mean(text, known) or f"links: {listed(known) or 'none'}"
+                raise LabFailed(f"there is no link '{text}' in lab '{self.home.name}'; {hint}")
+        return [self._listening(self.lab, point) for point in capture_points(self.lab, selected)]
+
+    def _listening(self, lab: Lab, point: CapturePoint) -> Listening:
+        assert point.port is not None, "ports are allotted"
+        return Listening(
+            name=point.name,
+            ways=point.ways,
+            sends_in=point.sends_in,
+            directory=self.home.segment(point.segment),
+            management=self.home.management(point.segment),
+            port=point.port,
+            numports=lab.segments()[point.segment].numports,
+            wire=self.home.wire(point.wire) if point.wire else None,
+            wire_end=point.wire_end,
+        )
+
     def status(self) -> dict[str, Any]:
         """What `vde ps --json` shows."""
         now_ns = clock.monotonic_ns()
@@ -211,6 +286,10 @@ class LiveLab:
             "running": True,
             "supervisor_pid": os.getpid(),
             "seed": self.lab.seed if self.lab else None,
+            "links": [
+                {"name": link.name, "ends": [str(end) for end in link.ends], "wires": list(link.wires)}
+                for link in (self.lab.links.values() if self.lab else ())
+            ],
             "nodes": [self._node_status(live, now_ns) for live in self.nodes.values()],
         }
 
@@ -234,8 +313,9 @@ class LiveLab:
                     "directory": os.fspath(self.home.segment(node.name)),
                     "management": os.fspath(self.home.management(node.name)),
                 }
-            case Guest():
-                facts |= {"image": node.image, "architecture": node.architecture}
+            case Station():
+                if isinstance(node, Guest):
+                    facts |= {"image": node.image, "architecture": node.architecture}
                 facts["interfaces"] = [
                     {
                         "name": nic.interface,
@@ -250,6 +330,15 @@ class LiveLab:
             case Tap():
                 addresses = [str(address) for address in (node.ipv4, node.ipv6) if address is not None]
                 facts |= {"interface": node.interface, "segment": node.segment, "addresses": addresses}
+                facts |= {"bridge": node.bridge} if node.bridge is not None else {}
+            case Plug(attachment=end):
+                facts |= {"vnl": node.vnl, "segment": end.segment, "port": end.port}
+            case Wire():
+                facts |= {"control": os.fspath(self.home.wire(node.name)), "ends_of_link": list(node.names)}
+                facts["ends"] = [{"segment": end.segment, "port": end.port} for end in node.ends]
+            case Capture():
+                facts |= {"path": os.fspath(self.home.file.parent / node.path), "filter": node.filter}
+                facts["interfaces"] = [point.name for point in node.points]
             case Cable():
                 facts["ends"] = [{"segment": end.segment, "port": end.port} for end in node.ends]
         return facts

@@ -100,7 +100,37 @@ class Follow(Message):
     nodes: list[str] = []
 
 
-Request = Annotated[Up | Down | Status | Plan | Check | Console | Follow, Field(discriminator="op")]
+class Listen(Message):
+    """Tell where the frames of some links can be heard: of those that are selected, or of a capture node's."""
+
+    op: Literal["listen"] = "listen"
+    selected: list[str] = []
+    node: str = ""
+
+
+class Listening(Message):
+    """A place where frames can be heard.
+
+    Attributes:
+        name: of the interface in a capture: `slow@web:eth0`.
+        ways, sends_in, port, wire_end: as `vde.lab.resolved.CapturePoint` has them.
+        directory, management: of the switch.
+        numports: how many of its ports are the lab's.
+        wire: its control socket, if there is one at this end.
+    """
+
+    name: str
+    ways: Literal["out", "both"]
+    sends_in: bool
+    directory: Path
+    management: Path
+    port: int
+    numports: int
+    wire: Path | None = None
+    wire_end: int = Field(default=0, ge=0, le=1)
+
+
+Request = Annotated[Up | Down | Status | Plan | Check | Console | Follow | Listen, Field(discriminator="op")]
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
 
 
@@ -118,10 +148,11 @@ class Event(Message):
     | status  | status: what `vde ps --json` shows                                      |
     | output  | node, text                                                              |
     | console | (nothing: the serial line follows)                                      |
+    | listen  | points                                                                  |
     | end     | outcome: done, failed, check_failed, not_running, down; text            |
     """
 
-    kind: Literal["plan", "node", "check", "status", "output", "console", "end"]
+    kind: Literal["plan", "node", "check", "status", "output", "console", "listen", "end"]
     node: str = ""
     name: str = ""
     state: str = ""
@@ -129,6 +160,7 @@ class Event(Message):
     passed: bool = False
     lines: list[str] = []
     steps: list[dict[str, str]] = []
+    points: list[Listening] = []
     status: dict[str, Any] = {}
     outcome: Outcome = ""
 

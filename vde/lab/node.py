@@ -230,19 +230,19 @@ class LiveTap(LiveNode):
         self.change(State.STARTING)
         self.started.set()
         text = f"'{node.segment}' has ended, which had it open"
-        added: list[tap.Address] = []
+        done = tap.HostEnd()
         try:
             with self._scope:
-                # Not left alone when cancelled: what was added has to be known, to be removed.
-                added = await trio.to_thread.run_sync(lambda: tap.configure(node, is_admin=is_admin))
+                # Not left alone when cancelled: what was done has to be known, to be undone.
+                done = await trio.to_thread.run_sync(lambda: tap.configure(node, is_admin=is_admin))
                 self.started_ns = clock.monotonic_ns()
-                self._becomes_ready(" ".join(str(address) for address in added))
+                self._becomes_ready(done.text)
                 await segment.ended.wait()
         except LabFailed as error:
             text = str(error)
         finally:
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(tap.remove_addresses, node.interface, added)
+                await trio.to_thread.run_sync(done.undo)
             stopping = self.state is State.STOPPING or self._scope.cancelled_caught
             self.change(State.STOPPED if stopping else State.DEAD, "" if stopping else text)
 

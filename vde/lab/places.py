@@ -13,6 +13,7 @@
         control                            the supervisor's socket
         s/NODE/                            a switch's directory, as any VDE client takes it
         m/NODE                             its console, for unixterm and vdecmd
+        w/LINK                             a wire's control socket
         r/NODE                             where a program says that it is ready (sd_notify(3))
 
 Sockets cannot live next to the file, because the path of a socket has at most 107 octets (unix(7)): `MOST_ROOT_OCTETS`
@@ -65,6 +66,10 @@ class Home:
         """A switch's console."""
         return self.runtime / "m" / name
 
+    def wire(self, name: str) -> Path:
+        """A wire's control socket."""
+        return self.runtime / "w" / name
+
     def readiness(self, name: str) -> Path:
         """The socket that a program gets as NOTIFY_SOCKET."""
         return self.runtime / "r" / name
@@ -102,8 +107,8 @@ class Home:
         try:
             if self.runtime.is_dir():
                 shutil.rmtree(self.runtime)  # of a supervisor that was killed
-            for directory in (self.runtime, self.runtime / "s", self.runtime / "m", self.runtime / "r"):
-                directory.mkdir(mode=0o700)
+            for name in ("", "s", "m", "w", "r"):
+                (self.runtime / name).mkdir(mode=0o700)
             facts = {"name": self.name, "file": os.fspath(self.file), "state": os.fspath(self.state)}
             (self.runtime / "lab.json").write_text(json.dumps(facts))
         except OSError as error:

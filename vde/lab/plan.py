@@ -1,7 +1,8 @@
 """What has to be stopped and started to get from the lab that runs to the one that is wanted. Pure.
 
 A node is the same if its fingerprint is: everything that it is made of, its image's octets included. A node that is
-plugged into a segment which is started anew is started anew as well, because clients of a VDE switch do not reconnect.
+plugged into a segment which is started anew is started anew as well, because clients of a VDE switch do not reconnect;
+so is a capture of a wire. Captures come last in a lab, after what they need.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vde.lab.messages import ImageFiles
-from vde.lab.resolved import AnyNode, Guest, Lab, attachments
+from vde.lab.resolved import AnyNode, Guest, Lab, needed
 
 Action = Literal["start", "stop", "restart", "keep"]
 
@@ -73,7 +74,7 @@ def make_plan(
         else:
             decided[name] = Step("keep", name, "up to date")
     for name, node in wanted.nodes.items():
-        for attachment in attachments(node):
-            if decided[name].action == "keep" and decided[attachment.segment].action != "keep":
-                decided[name] = Step("restart", name, f"'{attachment.segment}' is started anew")
+        for other in sorted(needed(node)):
+            if decided[name].action == "keep" and decided[other].action != "keep":
+                decided[name] = Step("restart", name, f"'{other}' is started anew")
     return steps + list(decided.values())

@@ -9,23 +9,27 @@ from typing import Any, Literal
 
 from vde.lab import wiring
 from vde.lab.check_rules import resolve_checks
+from vde.lab.commands import USUAL_NIC
 from vde.lab.dependencies import resolve_dependencies
 from vde.lab.diagnostics import Code, Complaints, did_you_mean, listed, shown
 from vde.lab.document import find
 from vde.lab.forms import NAME, TAP_NAME
 from vde.lab.inherit import Options, inherit
-from vde.lab.resolved import AnyNode, Guest, Lab, Milestone, Nic, Segment, Tap
+from vde.lab.links import names, select
+from vde.lab.nat import nat_vnl
+from vde.lab.resolved import AnyNode, Attachment, Capture, Guest, Lab, Milestone, Nic, Plug, Segment, Tap
 from vde.lab.schema import MOST_NICS, Architecture
 from vde.lab.schema import Nic as NicOptions
-from vde.lab.station import mac_address
+from vde.lab.station import mac_address, tap_name
 from vde.lab.subnets import check_addresses
 from vde.lab.units import show_memory
 from vde.lab.validate import Validated
+from vde.vnl import VnlError
+from vde.vnl import parse as parse_vnl
 
 USUAL_MEMORY_OCTETS = 128 << 20  # a Debian kernel with the image's initramfs boots in it
 LEAST_MEMORY_OCTETS = 32 << 20  # chosen: with less the kernel cannot unpack the initramfs
 MOST_MEMORY_OCTETS = 2 << 30  # QEMU's limit for Malta and for i386 without PAE
-USUAL_NIC = "virtio"
 
 
 @dataclass(frozen=True)
@@ -59,24 +63,27 @@ def resolve(
             None,
             "give the lab a 'name' in the file",
         )
-    names = Names(name, str(file.seed) if file.seed is not None else name)
+    ids = Names(name, str(file.seed) if file.seed is not None else name)
     options = inherit(validated, complaints)
-    wires = wiring.wire(validated, options, complaints)
+    wires = wiring.wire(validated, options, complaints, ids.seed)
     dependencies = resolve_dependencies(validated, options, wires, complaints)
-    resolver = _Resolver(validated, names, wires, images, complaints, dependencies)
+    resolver = _Resolver(validated, ids, wires, images, complaints, dependencies)
     nodes: dict[str, AnyNode] = {}
     for node in options.values():
         if (made := resolver.node(node)) is not None:
             nodes[node.name] = made
+    nodes |= resolver.nats(options, nodes)
+    nodes = {name: nodes[name] for name in options if name in nodes}  # in the file's order
     nodes |= wires.segments
     nodes |= wires.cables
+    nodes |= _captures(validated, nodes, wires, complaints)
     nodes = {name: _with_taps(node, nodes) for name, node in nodes.items()}
     _check_tap_ports(nodes, wires, complaints)
     check_addresses(validated, nodes, complaints)
     checks = resolve_checks(validated, nodes, complaints)
     if complaints:
         return None
-    return Lab(name=name, seed=names.seed, nodes=nodes, checks=checks)
+    return Lab(name=name, seed=ids.seed, nodes=nodes, links=wires.links, checks=checks)
 
 
 def _with_taps(node: AnyNode, nodes: Mapping[str, AnyNode]) -> AnyNode:
@@ -101,6 +108,38 @@ def _check_tap_ports(nodes: Mapping[str, AnyNode], wires: wiring.Wiring, complai
                 )
 
 
+def _captures(
+    validated: Validated, nodes: Mapping[str, AnyNode], wires: wiring.Wiring, complaints: Complaints
+) -> dict[str, AnyNode]:
+    """A node for each of the file's captures."""
+    made: dict[str, AnyNode] = {}
+    files: dict[str, int] = {}
+    links = wires.links.values()
+    for index, capture in enumerate(validated.file.captures or []):
+        path = ("captures", index)
+        for number, text in enumerate(capture.on):
+            if not select(links, text) and not validated.was_cut("links"):
+                hint = did_you_mean(text, names(links)) or f"links: {listed(names(links)) or 'none'}"
+                place = find(validated.tree, (*path, "on", number))
+                complaints.add(Code.CAPTURE, f"there is no link {shown(text)}", place, hint)
+        if files.setdefault(capture.file, index) != index:
+            text = f"capture {files[capture.file] + 1} writes to {shown(capture.file)}, too"
+            complaints.add(Code.CAPTURE, text, find(validated.tree, (*path, "file")))
+        name = f"capture{index + 1}"
+        while name in nodes:
+            name += "_"
+        made[name] = Capture(
+            name=name,
+            path=capture.file,
+            selected=tuple(capture.on),
+            filter=capture.filter or "",
+            snap_octets=capture.snaplen or 0,
+            ring_files=capture.ring.files if capture.ring else 0,
+            ring_octets=capture.ring.size if capture.ring else 0,
+        )
+    return made
+
+
 @dataclass(frozen=True)
 class _Resolver:
     validated: Validated
@@ -111,20 +150,27 @@ class _Resolver:
     dependencies: Mapping[str, dict[str, Milestone]]
 
     def node(self, options: Options) -> AnyNode | None:
-        common: dict[str, Any] = {
-            "name": options.name,
-            "labels": options.get("labels", {}),
-            "depends_on": self.dependencies.get(options.name, {}),
-        }
+        common = self.common(options)
         match options.kind:
             case "switch" | "hub" as kind:
                 return self.segment(kind, options, common)
             case "qemu":
                 return self.guest(options, common)
-            case "tap":
-                return self.tap(options, common)
+            case "tap" | "bridge" as kind:
+                return self.tap(kind, options, common)
+            case "plug":
+                return self.plug(options, common)
+            case "nat":
+                return None  # needs to know the others: `nats`
             case None:
                 return None
+
+    def common(self, options: Options) -> dict[str, Any]:
+        return {
+            "name": options.name,
+            "labels": options.get("labels", {}),
+            "depends_on": self.dependencies.get(options.name, {}),
+        }
 
     def segment(self, kind: Literal["switch", "hub"], options: Options, common: dict[str, Any]) -> Segment:
         name = options.name
@@ -136,11 +182,11 @@ class _Resolver:
             numports = max(wiring.USUAL_PORTS, needed)
         return Segment(**common, kind=kind, numports=numports, fstp=options.get("fstp", False))
 
-    def tap(self, options: Options, common: dict[str, Any]) -> Tap | None:
+    def tap(self, kind: Literal["tap", "bridge"], options: Options, common: dict[str, Any]) -> Tap | None:
         segment = self.wires.taps.get(options.name)
         if segment is None:
             if not self.validated.was_cut("links"):
-                self.complain(Code.LINK_ENDS, options, None, f"tap '{options.name}' is not linked to anything")
+                self.complain(Code.LINK_ENDS, options, None, f"{kind} '{options.name}' is not linked to anything")
             return None
         interface = options.get("interface", options.name)
         if not TAP_NAME.fits(interface):
@@ -148,10 +194,62 @@ class _Resolver:
                 Code.NAME,
                 options,
                 None,
-                f"tap '{options.name}' cannot be called so on the host, where names have 1 to 15 characters",
+                f"{kind} '{options.name}' cannot be called so on the host, where names have 1 to 15 characters",
                 "give it an 'interface'",
             )
-        return Tap(**common, interface=interface, segment=segment, ipv4=options.get("ipv4"), ipv6=options.get("ipv6"))
+        tap = interface if kind == "tap" else tap_name(self.names.lab, self.names.seed, options.name)
+        return Tap(
+            **common,
+            kind=kind,
+            interface=tap,
+            segment=segment,
+            bridge=None if kind == "tap" else interface,
+            ipv4=options.get("ipv4"),
+            ipv6=options.get("ipv6"),
+        )
+
+    def plug(self, options: Options, common: dict[str, Any]) -> Plug | None:
+        attachment = self.single(options)
+        vnl = options.get("vnl")
+        if vnl is None:
+            if not self.validated.was_cut(*options.origin("vnl"), "vnl"):
+                text = f"node '{options.name}' has no 'vnl', which is required"
+                self.complain(Code.MISSING_KEY, options, None, text, "such as udp://:5000->10.0.0.2:5000")
+            return None
+        try:
+            parse_vnl(vnl)
+        except VnlError as error:
+            text = f"'vnl' of node '{options.name}': {error.reason} (at character {error.position + 1})"
+            self.complain(Code.VALUE, options, "vnl", text)
+            return None
+        return None if attachment is None else Plug(**common, kind="plug", vnl=vnl, attachment=attachment)
+
+    def single(self, options: Options) -> Attachment | None:
+        """Where a node with one end is plugged in."""
+        attachment = self.wires.single.get(options.name)
+        if attachment is None and not self.validated.was_cut("links"):
+            self.complain(Code.LINK_ENDS, options, None, f"{options.kind} '{options.name}' is not linked to anything")
+        return attachment
+
+    def nats(self, every: Mapping[str, Options], nodes: Mapping[str, AnyNode]) -> dict[str, AnyNode]:
+        """The `nat` nodes, whose ports may lead to any of the others."""
+        made: dict[str, AnyNode] = {}
+        for options in every.values():
+            if options.kind != "nat" or (attachment := self.single(options)) is None:
+                continue
+
+            def complain(key: str, message: str, hint: str = "", options: Options = options) -> None:
+                self.complain(Code.ADDRESS_CONFLICT if hint else Code.VALUE, options, key, message, hint)
+
+            made[options.name] = Plug(
+                **self.common(options),
+                kind="nat",
+                vnl=nat_vnl(options.name, options.values, nodes, complain),
+                attachment=attachment,
+                address4=options.get("ipv4"),
+                address6=options.get("ipv6"),
+            )
+        return made
 
     def guest(self, options: Options, common: dict[str, Any]) -> Guest | None:
         name = options.name

@@ -2,10 +2,13 @@
 
 Made from a file by `vde.lab.resolve`, sent by `vde up` to the lab's supervisor as JSON, compared by `vde.lab.plan`.
 
-    segment (switch, hub) ◄── guest's network cards, taps          cable: joins two segments
+    segment (switch, hub) ◄── stations' network cards, plugs, taps      cable, wire: join two segments
 
-Links do not exist here. A link of a guest and a switch is an attachment of the guest; one of two guests is a hub of two
-ports that nobody named; one of two switches is a cable, which is a process like any other node.
+A link of a guest and a switch is an attachment of the guest; one of two guests is a hub of two ports that nobody named;
+one of two switches is a cable, which is a process like any other node. A link with impairments is a wire: a process as
+well, between segments too, so that whatever is not a switch gets a hub of its own at its end of the wire.
+
+`Lab.links` remembers what the file calls a link, for those who want to see it or change it (`vde.lab.links`).
 """
 
 from collections.abc import Mapping
@@ -43,6 +46,7 @@ class Node(Runs):
     """What all nodes have."""
 
     name: Name
+    kind: str
     labels: dict[str, str] = {}
     depends_on: dict[str, Milestone] = {}
 
@@ -67,13 +71,20 @@ class Nic(Runs):
 
     interface: str
     mac: str
-    model: NicModel
+    model: NicModel | None = None
     attachment: Attachment | None = None
     ipv4: IPv4Interface | None = None
     ipv6: IPv6Interface | None = None
 
 
-class Guest(Node):
+class Station(Node):
+    """What has network cards, and addresses that it sets itself."""
+
+    nics: tuple[Nic, ...] = ()
+    gateway: IPv4Address | IPv6Address | None = None
+
+
+class Guest(Station):
     """A QEMU process."""
 
     kind: Literal["qemu"] = "qemu"
@@ -83,16 +94,35 @@ class Guest(Node):
     cpu: str | None = None
     machine: str | None = None
     cmdline: str = ""
-    nics: tuple[Nic, ...] = ()
-    gateway: IPv4Address | IPv6Address | None = None
+
+
+class Plug(Node):
+    """A process that joins a segment to whatever a VNL names.
+
+    Attributes:
+        vnl: that; of a `nat`, made from its options.
+        address4, address6: of a `nat`: its own in the lab.
+    """
+
+    kind: Literal["plug", "nat"]
+    vnl: str
+    attachment: Attachment
+    address4: IPv4Interface | None = None
+    address6: IPv6Interface | None = None
 
 
 class Tap(Node):
-    """A host interface that a segment has opened; its addresses are ours to set."""
+    """A host interface that a segment has opened; its addresses are ours to set.
 
-    kind: Literal["tap"] = "tap"
+    Attributes:
+        interface: the tap.
+        bridge: of a `bridge` node: the host's bridge that the tap is joined to, and whose the addresses are.
+    """
+
+    kind: Literal["tap", "bridge"] = "tap"
     interface: str
     segment: str
+    bridge: str | None = None
     ipv4: IPv4Interface | None = None
     ipv6: IPv6Interface | None = None
 
@@ -104,7 +134,101 @@ class Cable(Node):
     ends: tuple[Attachment, Attachment]
 
 
-AnyNode = Annotated[Segment | Guest | Tap | Cable, Field(discriminator="kind")]
+class Wire(Node):
+    """A process that carries frames between two segments as well or as badly as it is told.
+
+    Attributes:
+        ends: where it is plugged in.
+        names: of its ends, as the link's are shown: `web:eth0`.
+        impair: by the end that sends; names and values as `vde.wire.impairments` has them.
+        schedule: lines, as `vde.wire.schedule` reads them; the first end is on the left.
+        seed: of its random decisions; follows from the lab's seed and the link's name.
+    """
+
+    kind: Literal["wire"] = "wire"
+    ends: tuple[Attachment, Attachment]
+    names: tuple[str, str]
+    impair: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    schedule: tuple[str, ...] = ()
+    seed: str = ""
+
+
+class CapturePoint(Runs):
+    """A place where a capture listens: one interface of its file.
+
+    Attributes:
+        name: of the interface: `slow@web:eth0`.
+        link: whose end it is.
+        segment, port: where; the port is known when ports are allotted.
+        sends_in: what the end sends is what enters there (it is plugged in); else it is the segment itself.
+        ways: which frames: those that the end sends (`out`), gets (`in`), or both.
+        wire: the wire at this end, if there is one, and the number of the end.
+    """
+
+    name: str
+    link: str
+    segment: str
+    port: int | None = None
+    sends_in: bool
+    ways: Literal["out", "both"] = "both"
+    wire: str | None = None
+    wire_end: int = 0
+
+
+class Capture(Node):
+    """A process that writes what crosses some links to a pcapng file.
+
+    Attributes:
+        path: of the file; relative to the topology's directory.
+        filter: in the language of pcap-filter(7).
+        snap_octets: of each frame; 0: all.
+        ring_files, ring_octets: so many files of this size, the oldest is replaced; 0: one file without limit.
+    """
+
+    kind: Literal["capture"] = "capture"
+    path: str
+    selected: tuple[str, ...]
+    filter: str = ""
+    snap_octets: int = 0
+    ring_files: int = 0
+    ring_octets: int = 0
+    points: tuple[CapturePoint, ...] = ()
+
+
+AnyNode = Annotated[Segment | Guest | Plug | Tap | Cable | Wire | Capture, Field(discriminator="kind")]
+
+
+class LinkEnd(Runs):
+    """One end of a link.
+
+    Attributes:
+        node: which.
+        interface: of the node, or a switch's port if the file chooses one; empty: any.
+        owner, slot: the node whose attachment is the link's at this end, and which of its attachments: an interface,
+            the number of an end, or nothing.
+    """
+
+    node: str
+    interface: str
+    owner: str
+    slot: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.node}:{self.interface}" if self.interface else self.node
+
+
+class Link(Runs):
+    """What the file calls a link.
+
+    Attributes:
+        name: as given, or the nodes' names joined by `--`.
+        ends: in the file's order.
+        wires: those that it consists of; none without impairments.
+    """
+
+    name: str
+    ends: tuple[LinkEnd, ...]
+    wires: tuple[str, ...] = ()
 
 
 class PingCheck(Runs):
@@ -139,6 +263,7 @@ class Lab(Runs):
     name: Name
     seed: str
     nodes: dict[str, AnyNode]
+    links: dict[str, Link] = {}
     checks: dict[str, AnyCheck] = {}
 
     @model_validator(mode="after")
@@ -150,7 +275,7 @@ class Lab(Runs):
                 segment = self.nodes.get(attachment.segment)
                 if not isinstance(segment, Segment) or (attachment.port or 1) not in range(1, segment.numports + 1):
                     raise ValueError(f"node {key!r} is plugged into {attachment.segment!r}, port {attachment.port}")
-            if not node.depends_on.keys() <= self.nodes.keys():
+            if not needed(node) | node.depends_on.keys() <= self.nodes.keys():
                 raise ValueError(f"node {key!r} depends on a node that is not there")
         for check in self.checks.values():
             if not isinstance(self.nodes.get(check.node), Guest):
@@ -164,12 +289,26 @@ class Lab(Runs):
 
 def attachments(node: Node) -> tuple[Attachment, ...]:
     """Where a node is plugged in."""
+    if isinstance(node, Tap):
+        return (Attachment(segment=node.segment),)
+    return tuple(plugs(node).values())
+
+
+def plugs(node: Node) -> dict[str, Attachment]:
+    """Where a node is plugged in as a client of a segment, by slot: interface, number of the end, or nothing."""
     match node:
-        case Guest(nics=nics):
-            return tuple(nic.attachment for nic in nics if nic.attachment)
-        case Cable(ends=ends):
-            return ends
-        case Tap(segment=segment):
-            return (Attachment(segment=segment),)
+        case Station(nics=nics):
+            return {nic.interface: nic.attachment for nic in nics if nic.attachment}
+        case Cable(ends=ends) | Wire(ends=ends):
+            return dict(zip("01", ends, strict=True))
+        case Plug(attachment=attachment):
+            return {"": attachment}
         case _:
-            return ()
+            return {}
+
+
+def needed(node: Node) -> frozenset[str]:
+    """The nodes that must be ready before it, and with which it is started anew."""
+    if isinstance(node, Capture):
+        return frozenset(point.segment for point in node.points) | {point.wire for point in node.points if point.wire}
+    return frozenset(attachment.segment for attachment in attachments(node))

@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from vde.lab import forms
 from vde.lab.diagnostics import Code
+from vde.wire.schedule import Entry
 
-Kind = Literal["switch", "hub", "qemu", "tap"]
+Kind = Literal["switch", "hub", "qemu", "tap", "bridge", "nat", "plug"]
 NicModel = Literal["pcnet", "virtio", "e1000", "rtl8139", "ne2k"]
 Architecture = Literal["i386", "mipsel"]
 Condition = Literal["started", "ready", "healthy", "service_started", "service_healthy"]
@@ -32,6 +33,10 @@ MOST_ENDS = 64  # chosen; forms.LINK has it too
 MOST_CHECKS = 256  # chosen
 MOST_LABELS = 64  # chosen
 MOST_NICS = 8  # chosen: boards have few PCI slots, and each unused one lengthens the boot
+MOST_FORWARDS = 256  # chosen
+MOST_CAPTURES = 16  # chosen: each is a process, and each link that it hears takes two ports of a switch
+MOST_SCHEDULE = 1000  # chosen
+MOST_RING = 1000  # chosen
 MOST_PORTS = 4096  # chosen: four times what the switch is measured with
 
 
@@ -152,14 +157,24 @@ class NodeOptions(Said):
     )
 
     ipv4: Annotated[IPv4Interface, forms.IPV4] | None = Field(
-        default=None, description="qemu, tap: ADDRESS/PREFIX of the guest's eth0, or of the host's interface."
+        default=None,
+        description="qemu, tap, bridge, nat: ADDRESS/PREFIX of eth0, of the host's interface, of the gateway.",
     )
     ipv6: Annotated[IPv6Interface, forms.IPV6] | None = Field(
-        default=None, description="qemu, tap: ADDRESS/PREFIX of the guest's eth0, or of the host's interface."
+        default=None,
+        description="qemu, tap, bridge, nat: ADDRESS/PREFIX of eth0, of the host's interface, of the gateway.",
+    )
+    dhcp: bool | None = Field(default=None, description="nat: lend addresses by DHCP; by default true.")
+    dns: bool | None = Field(default=None, description="nat: answer DNS queries as the host does; by default true.")
+    ports: Annotated[list[Annotated[str, forms.FORWARD]], Field(max_length=MOST_FORWARDS)] | None = Field(
+        default=None, description="nat: [HOST:]PORT:NODE:PORT[/udp]: ports of the host that lead to a node."
+    )
+    vnl: Annotated[str, forms.VNL_TEXT] | None = Field(
+        default=None, description="plug: what to join, such as udp://:5000->10.0.0.2:5000 (vde plug --help)."
     )
 
     interface: Annotated[str, forms.TAP_NAME] | None = Field(
-        default=None, description="tap: the host's interface; by default the node's name."
+        default=None, description="tap, bridge: the host's interface; by default the node's name."
     )
 
 
@@ -178,6 +193,9 @@ KEYS_OF_KIND: Mapping[str, frozenset[str]] = {
     "qemu": COMMON_KEYS
     | {"image", "architecture", "memory", "cpu", "machine", "nics", "cmdline", "gateway", "ipv4", "ipv6"},
     "tap": COMMON_KEYS | {"interface", "ipv4", "ipv6"},
+    "bridge": COMMON_KEYS | {"interface", "ipv4", "ipv6"},
+    "nat": COMMON_KEYS | {"ipv4", "ipv6", "dhcp", "dns", "ports"},
+    "plug": COMMON_KEYS | {"vnl"},
 }
 
 
@@ -185,6 +203,45 @@ InterfaceSpelling = Annotated[
     Annotated[Interface, Tag("@text")] | Annotated[int, Field(ge=0, le=MOST_PORTS), Tag("@number")],
     spellings(text="an interface", number="a port number"),
 ]
+
+
+class Impair(Said):
+    """What a wire does to frames; quantities have units. `vde wire --help` and docs/wires.md explain them."""
+
+    delay: Annotated[str | None, forms.Impairment("delay")] = None
+    jitter: Annotated[str | None, forms.Impairment("jitter")] = None
+    jitter_correlation: Annotated[
+        str | None, forms.Impairment("jitter-correlation"), Field(alias="jitter-correlation")
+    ] = None
+    distribution: Annotated[str | None, forms.Impairment("distribution")] = None
+    keep_order: Annotated[str | None, forms.Impairment("keep-order"), Field(alias="keep-order")] = None
+    loss: Annotated[str | None, forms.Impairment("loss")] = None
+    duplicate: Annotated[str | None, forms.Impairment("duplicate")] = None
+    corrupt: Annotated[str | None, forms.Impairment("corrupt")] = None
+    ber: Annotated[str | None, forms.Impairment("ber")] = None
+    reorder: Annotated[str | None, forms.Impairment("reorder")] = None
+    gap: Annotated[str | None, forms.Impairment("gap")] = None
+    rate: Annotated[str | None, forms.Impairment("rate")] = None
+    burst: Annotated[str | None, forms.Impairment("burst")] = None
+    overhead: Annotated[str | None, forms.Impairment("overhead")] = None
+    trace: Annotated[str | None, forms.Impairment("trace")] = None
+    queue: Annotated[str | None, forms.Impairment("queue")] = None
+    queue_frames: Annotated[str | None, forms.Impairment("queue-frames"), Field(alias="queue-frames")] = None
+    discipline: Annotated[str | None, forms.Impairment("discipline")] = None
+    codel_target: Annotated[str | None, forms.Impairment("codel-target"), Field(alias="codel-target")] = None
+    codel_interval: Annotated[str | None, forms.Impairment("codel-interval"), Field(alias="codel-interval")] = None
+    mtu: Annotated[str | None, forms.Impairment("mtu")] = None
+
+    def settings(self) -> dict[str, str]:
+        """Those that are given, by the names that wires have for them."""
+        return {
+            field.alias or name: str(value)
+            for name, field in type(self).model_fields.items()
+            if name in self.model_fields_set and (value := getattr(self, name)) is not None
+        }
+
+
+ScheduleSpelling = Annotated[list[Annotated[Entry, forms.SCHEDULE_ENTRY]], Field(max_length=MOST_SCHEDULE)]
 
 
 class End(Said):
@@ -195,6 +252,7 @@ class End(Said):
         default=None, description="Such as eth0, or a switch's port; by default the next free one."
     )
     mac: Annotated[str, forms.MAC] | None = Field(default=None, description="The interface's address.")
+    impair: Impair | None = Field(default=None, description="What happens to frames that this end sends.")
 
 
 EndSpelling = Annotated[
@@ -208,6 +266,10 @@ class Link(Said):
     """A cable between two ends, or a segment that more of them share."""
 
     endpoints: Ends
+    impair: Impair | None = Field(default=None, description="What happens to frames, whoever sends them.")
+    schedule: ScheduleSpelling | None = Field(
+        default=None, description="What changes over time: 20s set loss=100%, 25s every 60s down."
+    )
     name: Name | None = Field(default=None, description="What the link is called.")
     type: Literal["veth"] = Field(default="veth", description="For files of containerlab.")
 
@@ -217,6 +279,27 @@ LinkSpelling = Annotated[
     spellings(text="'a:eth0 -- b:eth0'", list="a list of ends", mapping="a mapping with 'endpoints'"),
 ]
 Links = Annotated[list[LinkSpelling], Field(max_length=MOST_LINKS)]
+
+
+class Ring(Said):
+    """Several files of bounded size, the oldest of which is replaced."""
+
+    files: Annotated[int, Field(ge=2, le=MOST_RING)] = Field(description="How many.")
+    size: Annotated[int, forms.SIZE] = Field(description="Of each, such as 10M.")
+
+
+class Capture(Said):
+    """A pcapng file of what crosses some links."""
+
+    on: Annotated[list[Annotated[str, forms.SELECTOR]], Field(min_length=1, max_length=MOST_LINKS)] = Field(
+        description="Links by name or a--b, ends as NODE:INTERFACE."
+    )
+    file: Annotated[str, forms.FILE] = Field(description="Relative to the topology's directory.")
+    filter: Annotated[str, forms.FILTER] | None = Field(default=None, description="pcap-filter(7): arp or icmp.")
+    snaplen: Annotated[int, Field(ge=14, le=1 << 18)] | None = Field(
+        default=None, description="Octets of each frame; by default all."
+    )
+    ring: Ring | None = Field(default=None, description="Several files of bounded size.")
 
 
 class ConsoleCheck(Said):
@@ -272,6 +355,9 @@ class File(Said):
     groups: dict[Name, Group] | None = Field(default=None, description="Options for groups of nodes.")
     nodes: Nodes = Field(description="What the lab consists of.")
     links: GroupedLinks | None = Field(default=None, description="Cables.")
+    captures: Annotated[list[Capture], Field(max_length=MOST_CAPTURES)] | None = Field(
+        default=None, description="Files of what crosses links."
+    )
     checks: Annotated[dict[Name, Check], Field(max_length=MOST_CHECKS)] | None = Field(
         default=None, description="What must hold when the lab runs."
     )

@@ -6,7 +6,8 @@ from ipaddress import IPv4Address, IPv6Address
 
 from vde.lab.diagnostics import Code, Complaints
 from vde.lab.document import Keys, find
-from vde.lab.resolved import AnyNode, Cable, Guest, Tap
+from vde.lab.resolved import AnyNode, Cable, Plug, Tap, Wire
+from vde.lab.resolved import Station as AnyStation
 from vde.lab.validate import Validated
 
 
@@ -40,7 +41,7 @@ def check_addresses(validated: Validated, nodes: Mapping[str, AnyNode], complain
                     find(validated.tree, _path(station.node, key, validated)),
                 )
     for node in nodes.values():
-        if isinstance(node, Guest) and node.gateway is not None:
+        if isinstance(node, AnyStation) and node.gateway is not None:
             _check_gateway(validated, node, complaints)
     _check_taps(validated, nodes, complaints)
 
@@ -50,7 +51,7 @@ def _path(node: str, key: str, validated: Validated) -> Keys:
     return ("nodes", node, key) if own is not None and getattr(own, key, None) is not None else ("nodes", node)
 
 
-def _check_gateway(validated: Validated, guest: Guest, complaints: Complaints) -> None:
+def _check_gateway(validated: Validated, guest: AnyStation, complaints: Complaints) -> None:
     gateway = guest.gateway
     interfaces = [address for nic in guest.nics for address in (nic.ipv4, nic.ipv6) if address is not None]
     if not any(gateway in interface.network for interface in interfaces):
@@ -75,7 +76,7 @@ def _check_taps(validated: Validated, nodes: Mapping[str, AnyNode], complaints: 
 
 def _stations(nodes: Mapping[str, AnyNode]) -> Iterator[Station]:
     for node in nodes.values():
-        if isinstance(node, Guest):
+        if isinstance(node, AnyStation):
             for nic in node.nics:
                 if nic.attachment:
                     addresses = tuple(address.ip for address in (nic.ipv4, nic.ipv6) if address is not None)
@@ -83,6 +84,9 @@ def _stations(nodes: Mapping[str, AnyNode]) -> Iterator[Station]:
         elif isinstance(node, Tap):
             addresses = tuple(address.ip for address in (node.ipv4, node.ipv6) if address is not None)
             yield Station(node.name, node.interface, node.segment, None, addresses)
+        elif isinstance(node, Plug):
+            addresses = tuple(address.ip for address in (node.address4, node.address6) if address is not None)
+            yield Station(node.name, "the gateway", node.attachment.segment, None, addresses)
 
 
 def _domains(nodes: Mapping[str, AnyNode]) -> dict[str, str]:
@@ -95,7 +99,7 @@ def _domains(nodes: Mapping[str, AnyNode]) -> dict[str, str]:
         return name
 
     for node in nodes.values():
-        if isinstance(node, Cable):
+        if isinstance(node, Cable | Wire):
             one, other = (root(end.segment) for end in node.ends)
             if one != other:
                 parents[one] = other

@@ -1,25 +1,23 @@
-"""Host interfaces of `tap` nodes: whether we may have them, and their addresses. The only place that needs a privilege.
+"""Host interfaces of `tap` and `bridge` nodes: whether we may have them, and their addresses.
 
+The only place of a lab that needs a privilege.
 The switch opens the interface itself (`-t`). One that does not exist is made by that and vanishes with the switch, so
 nothing is left behind even after `kill -9`. To make it, and to give it addresses, takes CAP_NET_ADMIN. Without: have an
 administrator make it once, with its address, for the user (`ip tuntap add IF mode tap user NAME`); it is used as it is.
 """
 
-import contextlib
-import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any
 
+from vde.errors import ConfigError
 from vde.lab.errors import LabFailed
 from vde.lab.resolved import Tap
 
 TUN_DEVICE = Path("/dev/net/tun")
 CAP_NET_ADMIN = 12  # linux/capability.h
-Address = IPv4Interface | IPv6Interface
 
 
 @dataclass(frozen=True)
@@ -67,12 +65,17 @@ def require(taps: Sequence[Tap], host: Host) -> None:
     """
     problems = []
     for tap in taps:
-        name, what = tap.interface, f"tap '{tap.name}'"
+        name, what = tap.interface, f"{tap.kind} '{tap.name}'"
         addresses = " ".join(str(address) for address in (tap.ipv4, tap.ipv6) if address is not None)
         if not host.tun_writable:
             problems.append(f"{what}: {TUN_DEVICE} cannot be opened: load the module tun, or ask for access to it")
         elif name in host.owners and host.owners[name] is None:
             problems.append(f"{what}: the host's interface {name} exists and is no tap: choose another 'interface'")
+        elif tap.bridge is not None and not host.is_admin:
+            problems.append(
+                f"{what}: joining {tap.bridge} takes CAP_NET_ADMIN: run as root; without privilege, a node "
+                "of kind 'nat' reaches the host's networks"
+            )
         elif host.is_admin or (host.owners.get(name) == host.uid and not addresses):
             continue
         elif host.owners.get(name) == host.uid:
@@ -90,60 +93,53 @@ def require(taps: Sequence[Tap], host: Host) -> None:
         raise LabFailed("\n".join(problems))
 
 
-def configure(tap: Tap, *, is_admin: bool) -> list[Address]:
-    """Bring the interface up and set its addresses; without privilege it stays as the administrator made it.
+class HostEnd:
+    """What was done to the host's interfaces for one tap, so that it can be undone.
 
-    Returns:
-        The addresses that it did not have before.
+    Attributes:
+        text: the addresses, for `vde ps`.
+    """
+
+    def __init__(self, interfaces: Any = None, text: str = "") -> None:
+        self._interfaces = interfaces
+        self.text = text
+
+    def undo(self) -> None:
+        """Leave everything as it was. What has gone already, as one of ours has with the switch, is no error."""
+        if self._interfaces is not None:
+            self._interfaces.close()
+
+
+def configure(tap: Tap, *, is_admin: bool) -> HostEnd:
+    """Bring the interface up, join it to its bridge (made if there is none), and set the addresses.
+
+    Without privilege a tap stays as the administrator made it.
 
     Raises:
         LabFailed: the kernel refused.
     """
     if not is_admin:
-        return []
-    from pyroute2 import IPRoute  # a fifth of a second, which labs without taps need not wait
-    from pyroute2.netlink.exceptions import NetlinkError
+        return HostEnd()
+    from vde.host.interfaces import Interfaces
 
-    added: list[Address] = []
+    owner = tap.interface if tap.bridge is None else tap.bridge
     try:
-        with IPRoute() as route:
-            index = _index(route, tap.interface)
-            if index is None:
-                raise LabFailed(f"tap '{tap.name}': the switch did not open {tap.interface}")
-            route.link("set", index=index, state="up")
+        interfaces = Interfaces()
+        try:
+            if interfaces.find(tap.interface) is None:
+                raise LabFailed(f"{tap.kind} '{tap.name}': the switch did not open {tap.interface}")
+            if tap.bridge is not None:
+                if interfaces.find(tap.bridge) is None:
+                    interfaces.make_bridge(tap.bridge)
+                interfaces.join(tap.interface, tap.bridge)
+                interfaces.set_up(tap.bridge)
+            interfaces.set_up(tap.interface)
             wanted = [address for address in (tap.ipv4, tap.ipv6) if address is not None]
-            added.extend(address for address in wanted if _address(route, "add", index, address))
-    except NetlinkError as error:
-        raise LabFailed(f"tap '{tap.name}': {tap.interface}: {error.args[-1]}") from None
-    return added
-
-
-def remove_addresses(interface: str, addresses: Sequence[Address]) -> None:
-    """Take back what `configure` added, if the interface is still there: one of ours vanished with the switch."""
-    if not addresses:
-        return
-    from pyroute2 import IPRoute
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    with contextlib.suppress(NetlinkError), IPRoute() as route:
-        index = _index(route, interface)
-        for address in addresses if index is not None else ():
-            _address(route, "del", index, address)
-
-
-def _index(route: Any, interface: str) -> int | None:
-    found = route.link_lookup(ifname=interface)
-    return int(found[0]) if found else None
-
-
-def _address(route: Any, command: str, index: int | None, address: Address) -> bool:
-    """Whether it made a difference."""
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    try:
-        route.addr(command, index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
-    except NetlinkError as error:
-        if error.code in (errno.EEXIST, errno.EADDRNOTAVAIL, errno.ENODEV):
-            return False
-        raise
-    return True
+            added = [address for address in wanted if interfaces.add_address(owner, address)]
+        except BaseException:
+            interfaces.close()
+            raise
+    except ConfigError as error:
+        raise LabFailed(f"{tap.kind} '{tap.name}': {error}") from None
+    where = [f"in {tap.bridge}"] if tap.bridge is not None else []
+    return HostEnd(interfaces, " ".join(where + [str(address) for address in added]))

@@ -40,6 +40,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "console": schema.ConsoleCheck,
     "nic": schema.Nic,
     "dependency": schema.Dependency,
+    "impair": schema.Impair,
+    "capture": schema.Capture,
+    "ring": schema.Ring,
 }
 
 
@@ -61,6 +64,10 @@ def subject(path: Keys) -> str:
             return f"group '{name}'"
         case ("kinds", str(name)):
             return f"kind '{name}'"
+        case ("captures", int(index)):
+            return f"capture {index + 1}"
+        case ("links", *_, "schedule", int(index)):
+            return f"entry {index + 1} of 'schedule' of {subject(path[:-2])}"
         case ("links", int(index)):
             return f"link {index + 1}"
         case ("links", str(group), int(index)):
@@ -92,9 +99,15 @@ def room(path: Keys) -> str:
             return "check"
         case ("checks", _, "console"):
             return "console"
+        case ("captures", int()):
+            return "capture"
+        case ("captures", int(), "ring"):
+            return "ring"
+        case ("links", *_, "impair"):
+            return "impair"
         case ("links", int()) | ("links", str(), int()):
             return "link"
-        case ("links", *_, int()):
+        case ("links", *_, int()) if "schedule" not in path:
             return "end"
         case (*_, "nics", _):
             return "nic"
