@@ -1,4 +1,4 @@
-"""What `nat://` and `slirp://` are asked for, read and checked, before an engine is chosen. Sans-I/O.
+"""What `nat://` and `slirp://` are asked for, read and checked, before an engine is chosen. No I/O here.
 
 `NatOptions` holds the options as the user wrote them (the plugs' `Params` derive from it), `plan` makes a `Plan` of
 addresses of them. Defaults are libslirp's: the network 10.0.2.0/24 with the host at .2, the name server at .3 and the
