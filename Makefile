@@ -60,10 +60,12 @@ $(VENV)/.tools: pyproject.toml setup/constraints setup/packages
 $(VENV)/.built: $(VENV)/.tools $(RUST)
 	@echo 'setup: building the native module (a minute the first time)'
 	@PIP_QUIET=1 $(BIN)/maturin develop --release --quiet
+	@cargo build --release --quiet --package vdeplug_vdeshm
+	@install -m 644 target/release/libvdeplug_vdeshm.so plugs/
 	@touch $@
 
 constraints: $(VENV)/.tools
 	$(BIN)/python -m pip freeze --all --exclude vde-fabric --exclude setuptools > setup/constraints
 
 clean:
-	rm -rf $(VENV) target vde/*.so
+	rm -rf $(VENV) target vde/*.so plugs/*.so
