@@ -14,6 +14,8 @@ DESCRIPTION = """\
   vde plug VNL              between VNL and standard input and output (the stream of vde_plug and dpipe)
   vde plug --list           what VNLs there are
   vde plug --help SCHEME    all about SCHEME://: syntax, options, peers, limits
+  vde plug install-module [--user | --dir DIR]
+                            let QEMU and other programs with libvdeplug open vdeshm:///run/sw.ctl
 
 A VNL names a plug: vde:///run/sw.ctl[3], udp://:5000->10.0.0.2:5000, tap://tap0, cmd://ssh there vde_plug, …
 exit status: 0 a VNL ended in good order · 1 one broke, or is not there · 2 wrong · 130, 143 interrupted
@@ -25,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "plug",
         help="join two VNLs; the manual of all VNLs",
-        usage="vde plug VNL [VNL] | --list | --help [SCHEME]",
+        usage="vde plug VNL [VNL] | --list | --help [SCHEME] | install-module [--user | --dir DIR]",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
@@ -34,6 +36,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("-l", "--list", action="store_true", help="all schemes, and what they are")
     parser.add_argument("-h", "--help", nargs="?", const="", metavar="SCHEME", dest="about", help="this, or a plug's")
     parser.add_argument("-D", "--descr", metavar="TEXT", default="vde plug", help="shown by switches (vde plug)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--user", action="store_true", help="install-module: below your home directory")
+    where.add_argument("--dir", metavar="DIR", help="install-module: there")
     parser.set_defaults(parser=parser)
 
 
@@ -45,6 +50,10 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         print(listing(), end="")
         return status.DONE
+    if args.vnls == ["install-module"]:
+        return _install_module(args.dir, user=args.user)
+    if args.user or args.dir:
+        raise ConfigError("--user and --dir are for vde plug install-module")
     match args.vnls:
         case [one]:
             return _join("-", one, args.descr)
@@ -52,6 +61,18 @@ def run(args: argparse.Namespace) -> int:
             return _join(one, other, args.descr)
         case _:
             raise ConfigError(f"{len(args.vnls)} VNLs: one or two were expected; vde plug --help")
+
+
+def _install_module(directory: str | None, *, user: bool) -> int:
+    from pathlib import Path
+
+    from plugs.module import install
+
+    done = install(None if directory is None else Path(directory).absolute(), user=user)
+    print(f"installed: {done.path}")
+    if done.variable:
+        print(f"programs that shall find it need in their environment:\n  export {done.variable}")
+    return status.DONE
 
 
 def _join(left: str, right: str, description: str) -> int:
