@@ -1,8 +1,8 @@
 """libvdeplug's module `vdeshm`: where it is, where libvdeplug looks for modules, and putting it there.
 
 libvdeplug (4.0.1, as observed) looks for `libvdeplug_SCHEME.so` in the directories of VDEPLUGIN_PATH and nowhere else,
-if that is set; else in the directory `vdeplug` beside itself, in /usr/lib/vdeplug, and where ld.so looks, LD_LIBRARY_PATH
-included. There is no place in a user's home: one who is not root sets one of the two variables.
+if that is set; else in the directory `vdeplug` beside itself, in /usr/lib/vdeplug, and where ld.so looks,
+LD_LIBRARY_PATH included. There is no place in a user's home: one who is not root sets one of the two variables.
 """
 
 import os
