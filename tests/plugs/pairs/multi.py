@@ -1,0 +1,5 @@
+"""multi:// and a client of it."""
+
+from tests.plugs.netnode_pair import pair_of_node
+
+PAIR = pair_of_node("multi")
