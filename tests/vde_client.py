@@ -41,12 +41,12 @@ class VdeClient:
         self.data = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.ctl.settimeout(PATIENCE_S)
         self.data.settimeout(PATIENCE_S)
+        if abstract:
+            name = struct.pack("=4xII", os.getpid(), next(_serials)).ljust(108, b"\0")
+        else:
+            name = os.fsencode(directory / f".{os.getpid():05d}-{next(_serials):05d}")
         try:
             self.ctl.connect(os.fspath(directory / "ctl"))
-            if abstract:
-                name = struct.pack("=4xII", os.getpid(), next(_serials)).ljust(108, b"\0")
-            else:
-                name = os.fsencode(directory / f".{os.getpid():05d}-{next(_serials):05d}")
             self.data.bind(name)
             octets = Request(port, management, name, "" if unpacked else description).emit()
             self.ctl.send(octets + bytes(2) if unpacked else octets)
