@@ -14,30 +14,22 @@ Shown with: a macvtap on a veth pair in a network namespace.
 Limits: frames of up to 9234 octets, and of the card's MTU. Not supported: vnet headers, several queues.
 """
 
-import contextlib
 import errno
 import fcntl
 import os
 import socket
-import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import NoReturn
-
-import trio
 
 from plugs.hangup import Watched
+from plugs.removal import Removal
 from plugs.tap import IFF_NO_PI, IFF_TAP, IFNAMSIZ, IFREQ_FLAGS, TUNSETIFF, TapLink
 from vde.errors import ConfigError, LinkBroken
 from vde.link import Link
 from vde.plugspec import PlugSpec, Surroundings
 
 _RECIPE = "ip link add link CARD name NAME type macvtap mode bridge"
-
-RTMGRP_LINK, RTM_DELLINK = 1, 17  # linux/rtnetlink.h
-NEWS_HEADER = struct.Struct("=IH14xi")  # struct nlmsghdr: length, type; struct ifinfomsg: index
-NEWS_OCTETS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -46,60 +38,29 @@ class Params:
 
 
 class MacvtapLink(TapLink):
-    """A macvtap's device, which does not tell of the interface's removal: rtnetlink(7) does."""
+    """A macvtap's device. Who reads it hears nothing of the interface's removal."""
 
     def __init__(self, fd: int, interface: str) -> None:
-        self._index = socket.if_nametoindex(interface)
-        self._news = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
-        try:
-            self._news.bind((0, RTMGRP_LINK))
-            self._both = Watched(readable=[fd, self._news.fileno()])
-            super().__init__(fd, interface, self._both.fd)
-        except BaseException:
-            self._news.close()
-            raise
+        """Raises `OSError`: the interface is gone."""
+        self._removal = Removal(interface)
+        self._both = Watched(readable=[fd, self._removal.fd])
+        super().__init__(fd, interface, self._removal, self._both.fd)
 
     def _drain(self) -> list[bytes]:
         frames = super()._drain()
-        if not frames:
-            with contextlib.suppress(LinkBroken):  # `receive` raises it next
-                self._read_news()
+        if not frames and self._removal.happened():
+            self._broken = self._removed()
         return frames
 
-    def _read_news(self) -> None:
-        with contextlib.suppress(OSError):  # BlockingIOError: no more; ENOBUFS: some were lost
-            while octets := self._news.recv(NEWS_OCTETS):
-                if removed(octets, self._index):
-                    self._broken = LinkBroken(f"interface {self._interface}: it was removed")
-                    raise self._broken
-
     def _write_failed(self, error: OSError) -> None:
-        self._read_news()
+        if self._removal.happened():
+            raise self._removed() from error
         super()._write_failed(error)
-
-    async def watch(self) -> NoReturn:
-        """As `Link.watch`: the interface's removal."""
-        while True:
-            await self._wait(trio.lowlevel.wait_readable, self._news.fileno())
-            self._read_news()
 
     def close(self) -> None:
         """For whoever made it."""
-        trio.lowlevel.notify_closing(self._news)
         super().close()
         self._both.close()
-        self._news.close()
-
-
-def removed(octets: bytes, index: int) -> bool:
-    """Does a netlink message say that the interface `index` is gone?"""
-    offset = 0
-    while offset + NEWS_HEADER.size <= len(octets):
-        length, kind, about = NEWS_HEADER.unpack_from(octets, offset)
-        if kind == RTM_DELLINK and about == index:
-            return True
-        offset += max(NEWS_HEADER.size, (length + 3) & ~3)
-    return False
 
 
 @asynccontextmanager
@@ -108,6 +69,9 @@ async def open_macvtap(address: str, params: Params, surroundings: Surroundings)
     fd = _open(address)
     try:
         link = MacvtapLink(fd, address)
+    except OSError as error:
+        os.close(fd)
+        raise LinkBroken(f"macvtap://{address}: {error.strerror}") from error
     except BaseException:
         os.close(fd)
         raise

@@ -5,7 +5,9 @@ of ours cannot be replaced by an entry point.
 """
 
 import importlib
+import importlib.machinery
 import importlib.metadata
+import importlib.util
 import pkgutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,7 +36,7 @@ def find(scheme: str) -> PlugSpec:
         ConfigError: there is none, or it is a third party's and cannot be loaded.
     """
     name = STDIO_MODULE if scheme == grammar.STDIO else scheme
-    if name.isidentifier() and importlib.util.find_spec(f"plugs.{name}") is not None and _has_plug(name):
+    if name.isidentifier() and _has_plug(name):
         spec: PlugSpec = importlib.import_module(f"plugs.{name}").PLUG
         return spec
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS, name=scheme):
@@ -49,6 +51,10 @@ def find(scheme: str) -> PlugSpec:
 
 
 def _has_plug(name: str) -> bool:
+    """Only sources are asked: a libvdeplug module that was built here is no module of Python."""
+    spec = importlib.util.find_spec(f"plugs.{name}")
+    if spec is None or not isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+        return False
     return hasattr(importlib.import_module(f"plugs.{name}"), "PLUG")
 
 

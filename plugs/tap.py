@@ -27,7 +27,7 @@ from typing import NoReturn
 
 import trio
 
-from plugs.hangup import Watched
+from plugs.removal import Removal
 from vde.descriptor_link import DescriptorLink
 from vde.endpoint import EndpointKind, HandedOver
 from vde.errors import ConfigError, LinkBroken, LinkClosed
@@ -56,36 +56,44 @@ class Params:
 class TapLink(DescriptorLink):
     """A tap's character device. Owns the descriptor."""
 
-    def __init__(self, fd: int, interface: str, wait_fd: int | None = None) -> None:
-        """`wait_fd`: what is readable when there are frames, if that is not `fd`."""
+    def __init__(self, fd: int, interface: str, removal: Removal, wait_fd: int | None = None) -> None:
+        """As in `DescriptorLink`.
+
+        Args:
+            removal: of the interface; closed with the link.
+            wait_fd: what is readable when there are frames, if that is not `fd`.
+        """
         os.set_blocking(fd, False)
         super().__init__(fd if wait_fd is None else wait_fd, write_fd=fd)
         self._device = fd
         self._interface = interface
-        self._watched = Watched(hangup=[fd])
+        self._removal = removal
 
     def _read(self) -> bytes | None:
         return os.read(self._device, self.mtu_octets + 1)
 
     def _read_failed(self, error: OSError) -> None:
         if error.errno != errno.EIO:  # it is down
-            raise LinkBroken(f"interface {self._interface}: it was removed") from error
+            raise self._removed() from error
 
     def _write(self, frame: bytes) -> None:
         os.write(self._device, frame)
 
     def _write_failed(self, error: OSError) -> None:
         if error.errno == errno.EBADFD:
-            raise LinkBroken(f"interface {self._interface}: it was removed") from error
+            raise self._removed() from error
         self.counters.drop_out("refused")
+
+    def _removed(self) -> LinkBroken:
+        return LinkBroken(f"interface {self._interface}: it was removed")
 
     async def watch(self) -> NoReturn:
         """As `Link.watch`: the interface's removal."""
         try:
-            await self._watched.wait()
+            await self._removal.wait()
         except trio.ClosedResourceError:
             raise LinkClosed("the link is closed") from None
-        raise LinkBroken(f"interface {self._interface}: it was removed")
+        raise self._removed()
 
     def hand_over(self) -> HandedOver | None:
         """As `Link.hand_over`."""
@@ -102,7 +110,7 @@ class TapLink(DescriptorLink):
     def close(self) -> None:
         """For whoever made it."""
         self.end()
-        self._watched.close()
+        self._removal.close()
         os.close(self._device)
 
 
@@ -112,7 +120,7 @@ async def open_tap(address: str, params: Params, surroundings: Surroundings) -> 
     fd, interface = _open(address)
     try:
         _configure(interface, params)
-        link = TapLink(fd, interface)
+        link = TapLink(fd, interface, Removal(interface))
     except BaseException:
         os.close(fd)
         raise

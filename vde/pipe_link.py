@@ -34,6 +34,8 @@ class OctetEnd:
         mode = os.fstat(fd).st_mode
         self._socket: socket.socket | None = None
         self._restore: int | None = None
+        if not stat.S_IFMT(mode):  # an epoll set or the like, in the place of a descriptor that was closed
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         if stat.S_ISSOCK(mode):
             self._socket = socket.socket(fileno=os.dup(fd))
             self.fd = self._socket.fileno()
