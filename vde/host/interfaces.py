@@ -225,6 +225,17 @@ class Interfaces:
             self._link("set", interface, mtu=octets)
             self._undo.append((f"setting the MTU of {interface}", lambda: self._link("set", interface, mtu=before)))
 
+    def set_mac(self, interface: str, mac: str) -> None:
+        """Its Ethernet address.
+
+        Raises:
+            ConfigError: as `set_up`, or the interface cannot.
+        """
+        before = self._present(interface).mac
+        if before != mac:
+            self._link("set", interface, address=mac)
+            self._undo.append((f"setting the MAC address of {interface}", lambda: self._mac(interface, before)))
+
     def add_address(self, interface: str, address: Address) -> bool:
         """Give it an address, usable at once; whether it did not have it.
 
@@ -310,6 +321,10 @@ class Interfaces:
         master = 0 if bridge is None else self._find_index(bridge)
         if master is not None:
             self._link("set", interface, master=master)
+
+    def _mac(self, interface: str, mac: str) -> None:
+        if self._find_index(interface) is not None:
+            self._link("set", interface, address=mac)
 
     def _down(self, interface: str) -> None:
         if self._find_index(interface) is not None:
