@@ -259,7 +259,7 @@ class _Tunnel:
                 if expected is not None and channel.peer_address[:2] != expected[:2]:
                     link.on_refused()
                     return
-                if link.handshaking >= HANDSHAKES:
+                if link.handshaking + link.living >= HANDSHAKES:
                     link.failed_handshakes += 1
                     return
                 set_path_mtu(channel, endpoint.path, params.mtu)
@@ -276,9 +276,11 @@ class _Tunnel:
                 finally:
                     link.handshaking -= 1
                 association = Association(link, channel, endpoint.path, endpoint.lock, self._timing)
+                link.living += 1
                 async with trio.open_nursery() as own:
                     own.start_soon(association.live)
                     own.start_soon(self._adopt_when_heard, association, nursery)
+                link.living -= 1
                 if not params.reconnect and link.current is None and link.associations:
                     link.finish(LinkBroken(link.last_why or "the peer went away"))
 

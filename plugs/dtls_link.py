@@ -180,6 +180,7 @@ class DtlsLink(Link):
         self.refused = 0
         self.failed_handshakes = 0
         self.handshaking = 0
+        self.living = 0
         self.last_why: str | None = None
         self._shown = shown
         self._warn = surroundings.warn

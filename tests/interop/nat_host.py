@@ -3,10 +3,11 @@
 It has a name server (of `server.test`) on its loopback, TCP servers there that greet, and no way to anywhere. It joins
 a tap, which it moves into the guest's namespace, to a NAT: a VNL of ours, or Debian's vde_plug (`vde_plug VNL`).
 Arguments: the guest's namespace, the tap's name, the VNL, and `ours` or `original`. It says `ready`; each line of its
-standard input is a port of its loopback, whose greeting it then prints.
+standard input is a port of its loopback, whose greeting it then prints (`udp PORT`: by UDP).
 """
 
 import fcntl
+import hashlib
 import os
 import socket
 import struct
@@ -21,7 +22,8 @@ from plugs.surroundings import Here
 from vde.link import Link
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 2, 0x1000  # linux/if_tun.h
-SERVICE_PORT = 8080
+SERVICE_PORT, BULK_PORT = 8080, 8081
+BULK_OCTETS = 4 << 20
 ADDRESS = "192.0.2.7"  # of server.test
 
 
@@ -83,10 +85,35 @@ async def greet(stream: trio.SocketStream) -> None:
     await stream.aclose()
 
 
+async def pour(stream: trio.SocketStream) -> None:
+    """A line with the digest of what follows."""
+    octets = os.urandom(BULK_OCTETS)
+    await stream.send_all(hashlib.sha256(octets).hexdigest().encode() + b"\n" + octets)
+    await stream.aclose()
+
+
+async def echo_datagrams() -> None:
+    with trio.socket.socket(type=socket.SOCK_DGRAM) as sock:
+        await sock.bind(("127.0.0.1", SERVICE_PORT))
+        while True:
+            datagram, who = await sock.recvfrom(70_000)
+            await sock.sendto(b"hello " + datagram, who)
+
+
 async def services(nursery: trio.Nursery) -> None:
     for address in ("127.0.0.1", "::1"):
         listeners = await trio.open_tcp_listeners(SERVICE_PORT, host=address)
         nursery.start_soon(trio.serve_listeners, greet, listeners)
+        pourers = await trio.open_tcp_listeners(BULK_PORT, host=address)
+        nursery.start_soon(trio.serve_listeners, pour, pourers)
+    nursery.start_soon(echo_datagrams)
+
+
+async def ask_by_udp(port: int) -> str:
+    with trio.socket.socket(type=socket.SOCK_DGRAM) as sock, trio.fail_after(20):
+        await sock.connect(("127.0.0.1", port))
+        await sock.send(b"host")
+        return (await sock.recv(100)).decode()
 
 
 async def connect_on_demand() -> None:
@@ -96,6 +123,9 @@ async def connect_on_demand() -> None:
         pending += octets
         while b"\n" in pending:
             line, pending = pending.split(b"\n", 1)
+            if line.startswith(b"udp "):
+                tell(await ask_by_udp(int(line[4:])))
+                continue
             with trio.fail_after(20):
                 async with await trio.open_tcp_stream("127.0.0.1", int(line)) as stream:
                     await stream.send_all(b"host\n")

@@ -13,8 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trio
 
+from plugs.registry import open_link
 from tests.interop.namespaces import in_namespace
+from tests.plugs.surroundings import TestSurroundings
+from tests.plugs.test_nat import arp_answer
 from tests.tools import NeedTool
 
 pytestmark = pytest.mark.interop
@@ -30,6 +34,30 @@ import socket, sys
 with socket.create_connection((sys.argv[1], int(sys.argv[2])), 20) as connection:
     connection.sendall(b"guest")
     print(connection.makefile().read())
+"""
+ASKER = """
+import socket, sys
+with socket.socket(type=socket.SOCK_DGRAM) as sock:
+    sock.settimeout(20)
+    sock.connect((sys.argv[1], int(sys.argv[2])))
+    sock.send(b"guest")
+    print(sock.recv(100).decode())
+"""
+FETCHER = """
+import hashlib, socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 20) as connection:
+    file = connection.makefile("rb")
+    expected = file.readline().decode().strip()
+    octets = file.read()
+print(len(octets), hashlib.sha256(octets).hexdigest() == expected)
+"""
+UDP_SERVER = """
+import socket
+with socket.socket(type=socket.SOCK_DGRAM) as sock:
+    sock.bind(("0.0.0.0", 7))
+    print("listening", flush=True)
+    datagram, who = sock.recvfrom(100)
+    sock.sendto(b"guest heard " + datagram, who)
 """
 SERVER = """
 import socket
@@ -74,12 +102,25 @@ class Guest:
                     return line.split()[3]
         raise AssertionError(f"no address of {prefix}: {self.run('ip', '-6', 'address')}")
 
-    def connect_from_host(self, port: int) -> str:
+    def connect_from_host(self, port: int | str) -> str:
         assert self.host.stdin is not None
         assert self.host.stdout is not None
         self.host.stdin.write(f"{port}\n")
         self.host.stdin.flush()
         return self.host.stdout.readline().strip()
+
+    @contextlib.contextmanager
+    def serving(self, program: str) -> Iterator["subprocess.Popen[str]"]:
+        """A program in the guest that has said `listening`."""
+        with subprocess.Popen(
+            ["ip", "netns", "exec", self.namespace, sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+        ) as inside:
+            assert inside.stdout is not None
+            try:
+                assert inside.stdout.readline() == "listening\n"
+                yield inside
+            finally:
+                inside.kill()
 
 
 def tap_name() -> str:
@@ -116,10 +157,10 @@ def guest_behind(vnl: str, whose: str, namespace: str) -> Iterator[Guest]:
 
 
 ENGINES = [
-    pytest.param("nat:///engine=passt/tcpfwd=9090::7", "ours", id="passt"),
-    pytest.param("nat:///engine=libslirp/tcpfwd=9090::7", "ours", id="libslirp"),
-    pytest.param("slirp:///tcpfwd=9090:10.0.2.15:7", "ours", id="slirp"),
-    pytest.param("slirp:///tcpfwd=9090:10.0.2.15:7", "original", id="vde_plug"),
+    pytest.param("nat:///engine=passt/tcpfwd=9090::7/udpfwd=9091::7", "ours", id="passt"),
+    pytest.param("nat:///engine=libslirp/tcpfwd=9090::7/udpfwd=9091::7", "ours", id="libslirp"),
+    pytest.param("slirp:///tcpfwd=9090:10.0.2.15:7/udpfwd=9091:10.0.2.15:7", "ours", id="slirp"),
+    pytest.param("slirp:///tcpfwd=9090:10.0.2.15:7/udpfwd=9091:10.0.2.15:7", "original", id="vde_plug"),
 ]
 
 
@@ -137,15 +178,32 @@ def test_a_guest_is_configured_and_reaches_and_is_reached(
         assert server == ("10.0.2.2" if "passt" in vnl else "10.0.2.3")
         assert "192.0.2.7" in guest.run("busybox", "nslookup", "-type=a", "server.test", server)
         assert guest.greet("10.0.2.2", 8080) == "hello guest"
-        with subprocess.Popen(
-            ["ip", "netns", "exec", guest.namespace, sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True
-        ) as inside:
+        assert guest.run(sys.executable, "-c", ASKER, "10.0.2.2", "8080").strip() == "hello guest"
+        assert guest.run(sys.executable, "-c", FETCHER, "10.0.2.2", "8081").split() == [str(4 << 20), "True"]
+        with guest.serving(SERVER) as inside:
+            assert guest.connect_from_host(9090) == "guest heard host"
             assert inside.stdout is not None
-            try:
-                assert inside.stdout.readline() == "listening\n"
-                assert guest.connect_from_host(9090) == "guest heard host"
-                assert inside.stdout.readline().startswith("10.0.2.")
-            finally:
-                inside.kill()
+            assert inside.stdout.readline().startswith("10.0.2.")
+        with guest.serving(UDP_SERVER):
+            assert guest.connect_from_host("udp 9091") == "guest heard host"
         guest.wait_for_prefix("fd00::")
         assert guest.greet("fd00::2", 8080) == "hello guest"
+        assert guest.run(sys.executable, "-c", FETCHER, "fd00::2", "8081").split() == [str(4 << 20), "True"]
+
+
+async def test_qemus_plug_serves_a_passt_that_somebody_else_started(short_path: Path, need_tool: NeedTool) -> None:
+    os.chmod(short_path, 0o777)  # passt makes its socket as `nobody`
+    command = [need_tool("passt"), "--foreground", "--one-off", "--socket", str(short_path / "s"), "-a", "10.0.2.15",
+               "-n", "24", "-g", "10.0.2.2", "-t", "none", "-u", "none"]  # fmt: skip
+    passt = await trio.lowlevel.open_process(command, stderr=subprocess.DEVNULL)
+    try:
+        async with open_link(f"qemu://{short_path}/s[reconnect=0.05]", TestSurroundings()) as link:
+            with trio.fail_after(20):
+                while not link.state()["connected"]:
+                    await trio.lowlevel.checkpoint()
+            assert len(await arp_answer(link, "10.0.2.2")) == 6
+        with trio.fail_after(20):
+            assert await passt.wait() == 0
+    finally:
+        passt.kill()
+        await passt.wait()

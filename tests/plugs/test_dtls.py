@@ -307,6 +307,7 @@ async def test_a_listener_for_one_address_refuses_others(short_path: Path) -> No
                 await expected.wait_connected()
 
 
+@pytest.mark.fuzz
 @given(
     st.lists(st.binary(max_size=200) | st.binary(max_size=60).map(lambda tail: b"\x16\xfe\xff\0\0" + tail), max_size=30)
 )

@@ -4,6 +4,8 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -113,6 +115,7 @@ def test_what_is_wrong_is_said(options: NatOptions, words: str) -> None:
         plan(options)
 
 
+@pytest.mark.fuzz
 @given(st.text(alphabet="0123456789.:[],af/", max_size=30))
 def test_random_forwards_are_read_or_refused(text: str) -> None:
     with contextlib.suppress(ConfigError):
@@ -234,9 +237,38 @@ def test_a_missing_library_falls_back_to_what_passt_can_do(monkeypatch: pytest.M
     trio.run(run)
 
 
+OWNER = """
+import trio
+from plugs.registry import open_link
+from tests.plugs.surroundings import TestSurroundings
+
+async def main():
+    async with open_link("nat:///engine=passt", TestSurroundings()) as link:
+        print(link.state()["pid"], flush=True)
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+
+async def test_passt_does_not_outlive_a_process_that_is_killed(need_tool: NeedTool) -> None:
+    need_tool("passt")
+    owner = await trio.lowlevel.open_process([sys.executable, "-c", OWNER], stdout=subprocess.PIPE)
+    assert owner.stdout is not None
+    with trio.fail_after(20):
+        async with owner.stdout:
+            pid = int(await owner.stdout.receive_some())
+            watched = os.pidfd_open(pid)
+            owner.kill()
+            await owner.wait()
+            await trio.lowlevel.wait_readable(watched)
+    os.close(watched)
+
+
 ETHERTYPES = st.sampled_from([b"\x08\x00", b"\x86\xdd", b"\x08\x06"])
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.tuples(ETHERTYPES, st.binary(max_size=100)), max_size=10))
 @settings(max_examples=30)
 def test_hostile_guests_are_ignored_or_answered(payloads: list[tuple[bytes, bytes]]) -> None:

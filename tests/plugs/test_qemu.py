@@ -237,6 +237,7 @@ async def test_a_closed_link_says_so() -> None:
         await link.send([frame(1)])
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.binary(max_size=200), max_size=8))
 def test_hostile_octets_are_frames_or_the_end(pieces: list[bytes]) -> None:
     async def run() -> None:

@@ -32,6 +32,7 @@ class Drops(dict[str, int]):
 frames = st.integers(14, MOST).flatmap(lambda size: st.binary(min_size=size, max_size=size))
 
 
+@pytest.mark.fuzz
 @given(st.lists(frames, max_size=4), st.integers(ROOM_LEAST, 1500), st.randoms(use_true_random=False))
 def test_frames_come_out_as_they_went_in_whatever_the_order_of_fragments(sent, room, random) -> None:  # type: ignore[no-untyped-def]
     fragmenter, drops = Fragmenter(), Drops()
@@ -45,6 +46,7 @@ def test_frames_come_out_as_they_went_in_whatever_the_order_of_fragments(sent, r
     assert not reassembler.partial_frames
 
 
+@pytest.mark.fuzz
 @given(st.lists(frames, min_size=1, max_size=4), st.data())
 def test_records_that_came_out_as_one_are_several_frames(sent: list[bytes], data: st.DataObject) -> None:
     """Two records in one datagram may be decrypted to one text: no frame may grow by it."""
@@ -53,6 +55,7 @@ def test_records_that_came_out_as_one_are_several_frames(sent: list[bytes], data
     assert Reassembler(Drops(), MOST).receive(b"".join(records), 0).frames == sent
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.binary(max_size=300), max_size=20), st.integers(0, 10))
 def test_hostile_records_are_counted_and_bounded(records: list[bytes], step: int) -> None:
     drops = Drops()
@@ -66,6 +69,7 @@ def test_hostile_records_are_counted_and_bounded(records: list[bytes], step: int
     assert set(drops) <= {"framing", "short", "oversize", "fragment"}
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.tuples(st.integers(0, 6), st.binary(max_size=40)), max_size=20))
 def test_hostile_messages_of_the_right_form(made: list[tuple[int, bytes]]) -> None:
     record = b"".join(message(kind, body) for kind, body in made)
