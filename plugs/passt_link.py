@@ -14,7 +14,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -33,6 +33,7 @@ DEFAULT_MTU_OCTETS = 1500  # chosen: passt's own, 65520, is too long for most sw
 START_S = 20.0  # chosen
 END_S = 2.0  # chosen
 TOLD_OCTETS = 16 << 10  # of its standard error, that we keep
+NO_ROUTE = b"No external routable interface for IPv"
 SOURCE = slice(6, 12)
 
 
@@ -175,8 +176,19 @@ async def open_passt_link(plan: Plan, surroundings: Surroundings) -> AsyncIterat
                 link.finish(LinkBroken(f"passt ended: {_last_words(told) or link.last_error}"))
 
         async def listen() -> None:
-            await _keep_told(process, told)
+            await _keep_told(process, told, notice)
 
+        def notice() -> None:
+            for family, wanted in ((b"4", plan.host4), (b"6", plan.host6)):
+                if wanted is not None and family not in missing and NO_ROUTE + family in told:
+                    missing.add(family)
+                    surroundings.warn(
+                        f"nat://: passt does no IPv{family.decode()}, as this host has no default route of it;"
+                        " engine=libslirp does"
+                    )
+
+        missing: set[bytes] = set()
+        notice()
         try:
             async with running(run, listen):
                 try:
@@ -230,12 +242,13 @@ async def _until_ready(process: trio.Process, reader: int, told: bytearray) -> N
     raise ConfigError(f"nat://: passt did not start: {why}")
 
 
-async def _keep_told(process: trio.Process, told: bytearray) -> None:
+async def _keep_told(process: trio.Process, told: bytearray, notice: Callable[[], None] = lambda: None) -> None:
     assert process.stderr is not None
     try:
         while octets := await process.stderr.receive_some():
             told += octets
             del told[:-TOLD_OCTETS]
+            notice()
     except trio.ClosedResourceError:
         pass
 

@@ -207,3 +207,53 @@ async def test_qemus_plug_serves_a_passt_that_somebody_else_started(short_path: 
     finally:
         passt.kill()
         await passt.wait()
+
+
+ROUTELESS = """
+import subprocess, sys, trio
+from plugs.registry import open_link
+from tests.plugs.surroundings import TestSurroundings
+
+async def main():
+    for command in sys.argv[1:]:
+        subprocess.run(["ip", *command.split()], check=True)
+    surroundings = TestSurroundings()
+    async with open_link("nat://", surroundings) as link:
+        print(link.state()["engine"])
+        with trio.fail_after(20):
+            while not surroundings.warnings:
+                await trio.lowlevel.checkpoint()
+    print(*surroundings.warnings)
+
+trio.run(main)
+"""
+WITH_IPV4 = (
+    "link add up0 type veth peer name up1",
+    "link set up0 up",
+    "link set up1 up",
+    "address add 192.0.2.1/24 dev up0",
+    "route add default via 192.0.2.2",
+)
+
+
+@pytest.mark.parametrize(
+    ("commands", "engine", "words"),
+    [((), "libslirp", "passt did not start"), (WITH_IPV4, "passt", "passt does no IPv6")],
+    ids=["no-route", "no-route-of-ipv6"],
+)
+def test_a_host_without_a_route_is_told_what_it_misses(
+    commands: tuple[str, ...], engine: str, words: str, need_tool: NeedTool
+) -> None:
+    need_tool("passt")
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces need root")
+    done = subprocess.run(
+        ["unshare", "--net", sys.executable, "-c", ROUTELESS, *commands],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    said, told = done.stdout.split("\n", 1)
+    assert said == engine
+    assert words in told
