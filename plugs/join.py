@@ -5,7 +5,6 @@ forwarder's. What waits is bounded by the forwarder's queue and the pair's buffe
 and counted, so that a slow link delays nobody else.
 """
 
-import os
 import socket
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
@@ -92,4 +91,4 @@ class Attachment:
 
     def discard(self) -> None:
         """Close `handed`, if no forwarder took it."""
-        os.close(self.handed.fd)
+        self.handed.close()

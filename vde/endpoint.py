@@ -1,5 +1,6 @@
 """Descriptors that a forwarder can carry frames on by itself: the words that links and forwarders share. Sans-I/O."""
 
+import os
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -34,3 +35,8 @@ class HandedOver:
     fd: int
     kind: EndpointKind
     others: tuple[int, ...] = ()
+
+    def close(self) -> None:
+        """Close all of them, where no forwarder does."""
+        for descriptor in (self.fd, *self.others):
+            os.close(descriptor)

@@ -164,7 +164,7 @@ async def patch_through(
         if patch is not None:
             patch.close()
         for handed in waiting.values():
-            os.close(handed.fd)
+            handed.close()
         raise
     task_status.started(patch)
     await patch.run()

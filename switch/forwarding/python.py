@@ -129,9 +129,9 @@ class PythonForwarder(ReferencePlane):
                 os.close(copy)
             self.remove_endpoint(endpoint)
             raise
-        for descriptor in descriptors:
+        for descriptor in descriptors[1:]:
             os.close(descriptor)
-        end = _Endpoint(endpoint, ring.frames_fd, True, frozenset(), 0, ring=ring)
+        end = _Endpoint(endpoint, descriptors[0], True, frozenset(), 0, ring=ring)
         self._epoll.register(end.fd, select.EPOLLIN)
         self._endpoints[endpoint] = self._by_fd[end.fd] = end
 
@@ -142,9 +142,8 @@ class PythonForwarder(ReferencePlane):
         del self._endpoints[endpoint], self._by_fd[end.fd]
         if not end.failed:
             self._epoll.unregister(end.fd)
-        if end.ring is None:
-            os.close(end.fd)
-        else:
+        os.close(end.fd)
+        if end.ring is not None:
             end.ring.close()
 
     def set_queue(self, endpoint: int, frames: int) -> None:

@@ -6,7 +6,7 @@ use crate::queue::Queue;
 use crate::room::Room;
 use frame_ring::Ring;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -71,15 +71,17 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// An endpoint of its own kind, on rings.
-    pub fn of_ring(number: u32, port: u16, serial: u32, ring: Ring) -> io::Result<Endpoint> {
-        // SAFETY: the ring keeps the descriptor open during the call.
-        let fd = unsafe { BorrowedFd::borrow_raw(ring.frames_fd()) }.try_clone_to_owned()?;
-        Ok(Endpoint {
+    /// An endpoint of its own kind, on rings; `fd` is another descriptor of what the ring's is.
+    ///
+    /// # Safety
+    /// It is open, and nobody else closes it from now on.
+    pub unsafe fn of_ring(number: u32, port: u16, serial: u32, fd: RawFd, ring: Ring) -> Endpoint {
+        Endpoint {
             number,
             port,
             kind: Kind::Ring,
-            fd,
+            // SAFETY: as the caller says.
+            fd: unsafe { OwnedFd::from_raw_fd(fd) },
             serial,
             queue: Queue::new(0),
             wants_room: false,
@@ -90,7 +92,7 @@ impl Endpoint {
             frames_per_turn: FRAMES_PER_TURN,
             room: Room::NONE,
             ring: Some(Box::new(ring)),
-        })
+        }
     }
 }
 

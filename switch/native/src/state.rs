@@ -106,8 +106,8 @@ impl State {
         Ok(())
     }
 
-    /// Own the rings if all goes well.
-    pub fn attach_ring(&mut self, port: u64, endpoint: u64, ring: Ring) -> Result<()> {
+    /// Own the rings, and `fd`, which is another descriptor of what the ring's own one is, if all goes well.
+    pub fn attach_ring(&mut self, port: u64, endpoint: u64, fd: RawFd, ring: Ring) -> Result<()> {
         if self.closed {
             return Err(Error::State("attach: the forwarder is closed"));
         }
@@ -117,8 +117,9 @@ impl State {
             return Err(Error::Invalid(format!("endpoint {endpoint} exists")));
         }
         let (number, serial) = (endpoint as u32, self.endpoints.next_serial());
-        let endpoint = Endpoint::of_ring(number, port, serial, ring)?;
-        self.poller.add(endpoint.as_raw_fd(), token(number, serial))?;
+        self.poller.add(fd, token(number, serial))?;
+        // SAFETY: it is open, as the poller has found; the contract of `attach_ring`: it is ours from here on.
+        let endpoint = unsafe { Endpoint::of_ring(number, port, serial, fd, ring) };
         let slot = self.endpoints.insert(endpoint);
         self.plane.add_endpoint(port, slot);
         Ok(())

@@ -1,7 +1,6 @@
 """Two links joined: by the switch's forwarder where both can be handed over, else by a pump in Python."""
 
 import errno
-import os
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
@@ -23,7 +22,7 @@ async def join(left: Link, right: Link) -> NoReturn:
         await pump(left, right)
     other = right.hand_over()
     if other is None and left.take_back():
-        os.close(one.fd)
+        one.close()
         await pump(left, right)
     if other is not None:
         await _patch(one, other, left.watch, right.watch)

@@ -1,7 +1,5 @@
 """What joins wires to the switch's forwarder: frames of two links, carried without Python."""
 
-import os
-
 from switch.forwarding import patch as forwarding
 from vde.endpoint import HandedOver
 from vde.wire.process import Counts
@@ -21,7 +19,7 @@ class ForwarderPatch:
         except BaseException:
             self._patch.close()
             for _, handed in waiting:
-                os.close(handed.fd)
+                handed.close()
             raise
 
     def counts(self) -> Counts:

@@ -99,11 +99,10 @@ impl Forwarder {
             0 => Descriptor::Socket,
             1 => Descriptor::Tap,
             2 | 3 => {
-                let mut descriptors = vec![fd];
-                descriptors.extend(others);
+                let descriptors: Vec<i32> = std::iter::once(fd).chain(others.iter().copied()).collect();
                 let ring = ring::from_parts(ring::duplicates(&descriptors)?, kind == 2)?;
-                self.with(py, |state| state.attach_ring(port.0, endpoint.0, ring))?;
-                return ring::take::<6>(descriptors).map(drop); // attached: the duplicates do
+                self.with(py, |state| state.attach_ring(port.0, endpoint.0, fd, ring))?;
+                return ring::take::<5>(others).map(drop); // the duplicates do
             }
             4 => Descriptor::TapVnet,
             _ => return Err(PyValueError::new_err(format!("{kind} is no kind of endpoint"))),
