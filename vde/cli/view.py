@@ -63,9 +63,20 @@ def run(args: argparse.Namespace) -> int:
     """Do it."""
     words: list[str] = args.words
     cut = words.index("--") if "--" in words else len(words)
-    options = build_parser().parse_args(words[:cut])
+    options = build_parser().parse_args(_joined(words[:cut]))
     command = words[cut + 1 :] or [os.environ.get("SHELL") or "/bin/sh"]
     return execute(read_view(options), command)
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """`--time-offset -15m` as one word: argparse takes -15m for an option."""
+    found: list[str] = []
+    for word in words:
+        if found and found[-1] == "--time-offset":
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found
 
 
 def build_parser() -> argparse.ArgumentParser:

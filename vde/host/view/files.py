@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vde.errors import ConfigError
 from vde.host.kernel import MountFlag, mount, pivot_root, umount
-from vde.host.view.overlay import Layers, make_read_only
+from vde.host.view.overlay import Layers, Mounted, make_read_only, read_mounts
 from vde.host.view.plan import View
 
 RESOLV_CONF = "/etc/resolv.conf"
@@ -32,6 +32,7 @@ def arrange(view: View, scratch: Path | None, *, privileged: bool) -> None:
     """
     working = os.getcwd()
     mount(None, "/", None, MountFlag.REC | MountFlag.SLAVE)
+    mounts = read_mounts(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
     sources = [(bind, _open(bind.source)) for bind in view.binds]
     resolver = None
     if scratch is not None:
@@ -39,7 +40,7 @@ def arrange(view: View, scratch: Path | None, *, privileged: bool) -> None:
         if view.dns:
             (scratch / "resolv.conf").write_text(resolver_file(view.dns))
             resolver = _open(scratch / "resolv.conf")
-    with _root(view, scratch, privileged=privileged):
+    with _root(view, scratch, mounts, privileged=privileged):
         if resolver is not None:
             _bind(resolver, Path(RESOLV_CONF), f"{RESOLV_CONF} (for the name servers)", read_only=True)
         for bind, source in sources:
@@ -69,7 +70,7 @@ def resolver_file(servers: Sequence[IPv4Address | IPv6Address]) -> str:
 
 
 @contextlib.contextmanager
-def _root(view: View, scratch: Path | None, *, privileged: bool) -> Iterator[None]:
+def _root(view: View, scratch: Path | None, mounts: Sequence[Mounted], *, privileged: bool) -> Iterator[None]:
     """The body runs with the new root, and the old one within reach of descriptors."""
     if view.overlay is None:
         yield
@@ -79,7 +80,7 @@ def _root(view: View, scratch: Path | None, *, privileged: bool) -> Iterator[Non
         assert scratch is not None
         directory = scratch
         _need_attributes(scratch, privileged=privileged)
-    layers = Layers(directory.absolute(), view.overlay.own, privileged=privileged)
+    layers = Layers(directory.absolute(), mounts, view.overlay.own, privileged=privileged)
     os.chdir(layers.assemble())
     pivot_root(".", ".")
     yield

@@ -2,8 +2,9 @@
 
     DIRECTORY/upper/…    what was changed, at its place; readable from outside while the view runs, and afterwards
     DIRECTORY/work/…     overlayfs's own
+    DIRECTORY/root       a mount point, seen empty from outside
 
-Theory of operation. `upper`, bound onto itself, becomes the root. The directories of the host's root are mounted onto
+Theory of operation. `upper`, bound to `root`, becomes the root. The directories of the host's root are mounted onto
 the same ones of it: what the kernel makes (/proc, /sys, /dev, and whatever lies in them) as it is, all else as an
 overlay whose upper layer is the directory below. The kernel refuses to overlay a directory with other mounts in it for
 a user who may not unmount those, so such a directory is walked: each entry is treated as one of the root is. What is
@@ -18,6 +19,7 @@ Kernel: 5.11 for users, 6.6 to keep changes in memory there. Source: Linux Docum
 Limits: a path without colons and commas for `DIRECTORY`; its file system must not be an overlay itself.
 """
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -59,18 +61,20 @@ def read_mounts(text: str) -> list[Mounted]:
 class Layers:
     """An overlay in the making. In the view's mount namespace, before the root is changed."""
 
-    def __init__(self, directory: Path, own: Sequence[Path], *, privileged: bool) -> None:
+    def __init__(self, directory: Path, mounts: Sequence[Mounted], own: Sequence[Path], *, privileged: bool) -> None:
         """Make the directories.
 
         Args:
             directory: where changes go.
+            mounts: of outside.
             own: see the module's text.
             privileged: we are in no user namespace of our own.
 
         Raises:
             ConfigError: the directory cannot be used.
         """
-        self.root = directory / "upper"
+        self.root = directory / "root"
+        self._upper = directory / "upper"
         self._work = directory / "work"
         self._own = [os.path.normpath(path) for path in own]
         self._privileged = privileged
@@ -78,11 +82,11 @@ class Layers:
         if any(character in str(directory) for character in ":,\\"):
             raise ConfigError(f"overlay {directory}: a path without ':', ',' and '\\' was expected")
         try:
-            for path in (self.root, self._work):
+            for path in (self.root, self._upper, self._work):
                 path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"overlay {directory}: {error.filename}: {error.strerror}") from None
-        self._mounts = read_mounts(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
+        self._mounts = mounts
 
     def assemble(self) -> Path:
         """Mount everything; the new root.
@@ -90,7 +94,7 @@ class Layers:
         Raises:
             OSError, ConfigError.
         """
-        mount(str(self.root), str(self.root), None, MountFlag.BIND)
+        mount(str(self._upper), str(self.root), None, MountFlag.BIND)
         self._walk("/")
         return self.root
 
@@ -111,18 +115,18 @@ class Layers:
     def _walk(self, path: str) -> None:
         for entry in _entries(path):
             place = self._place(entry.path)
-            if entry.is_symlink():
-                if not os.path.lexists(place):
-                    os.symlink(os.readlink(entry.path), place)
-            elif entry.is_dir(follow_symlinks=False):
-                self._entry(entry.path)
-            elif not os.path.lexists(place) or os.path.getsize(place) == 0:
-                with open(place, "ab"):
-                    pass
-                flags = MountFlag.BIND
-                mount(entry.path, place, None, flags)
-                if entry.is_file(follow_symlinks=False):
-                    make_read_only(place)
+            with contextlib.suppress(FileNotFoundError):  # files come and go
+                if entry.is_symlink():
+                    if not os.path.lexists(place):
+                        os.symlink(os.readlink(entry.path), place)
+                elif entry.is_dir(follow_symlinks=False):
+                    self._entry(entry.path)
+                elif not os.path.lexists(place) or os.path.getsize(place) == 0:
+                    with open(place, "ab"):
+                        pass
+                    mount(entry.path, place, None, MountFlag.BIND)
+                    if entry.is_file(follow_symlinks=False):
+                        make_read_only(place)
 
     def _directory(self, path: str) -> None:
         """The same directory in the upper layer, of the same mode, and where we can, owner."""
@@ -140,7 +144,8 @@ class Layers:
         work = self._work / str(self._count)
         self._count += 1
         work.mkdir(exist_ok=True)
-        options = f"lowerdir={_quoted(path)},upperdir={_quoted(self._place(path))},workdir={work}"
+        upper = _quoted(f"{self._upper}{path}")
+        options = f"lowerdir={_quoted(path)},upperdir={upper},workdir={work}"
         if not self._privileged:
             options += ",userxattr"
         try:
@@ -169,17 +174,18 @@ class Layers:
     def _take_below(self, path: str) -> None:
         for entry in _entries(path):
             place = self._place(entry.path)
-            if entry.is_dir(follow_symlinks=False):
-                if not os.path.lexists(place) or os.path.isdir(place):
-                    self._directory(entry.path)
-                    self._take_below(entry.path)
-            elif (
-                entry.is_file(follow_symlinks=False)
-                and not os.path.lexists(place)
-                and entry.stat(follow_symlinks=False).st_size == 0
-            ):
-                with open(place, "xb"):
-                    pass
+            with contextlib.suppress(FileNotFoundError):
+                if entry.is_dir(follow_symlinks=False):
+                    if not os.path.lexists(place) or os.path.isdir(place):
+                        self._directory(entry.path)
+                        self._take_below(entry.path)
+                elif (
+                    entry.is_file(follow_symlinks=False)
+                    and not os.path.lexists(place)
+                    and entry.stat(follow_symlinks=False).st_size == 0
+                ):
+                    with open(place, "xb"):
+                        pass
 
 
 def make_read_only(path: str) -> None:
