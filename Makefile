@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 RUST := Cargo.toml Cargo.lock $(shell find switch/native vde/native plugs/native emulators -name '*.rs' -o -name Cargo.toml 2>/dev/null)
 PYTEST := $(BIN)/pytest
 
-.PHONY: lab test check bench bench-switch fuzz interop unit constraints clean
+.PHONY: lab test check bench bench-switch bench-plugs fuzz interop unit constraints clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.built
@@ -40,11 +40,16 @@ check: $(VENV)/.tools
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
-bench: bench-switch
+bench: bench-switch bench-plugs
 
 bench-switch: $(VENV)/.built
 	@setup/install-packages test bench
 	$(BIN)/python -m tests.bench.switch
+
+bench-plugs: $(VENV)/.built
+	@setup/install-packages test bench
+	cargo build --release --quiet --package vdeplug_vdeshm
+	$(BIN)/python -m tests.bench.plugs
 
 $(VENV)/.tools: pyproject.toml setup/constraints setup/packages
 	@setup/install-packages build

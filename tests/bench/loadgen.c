@@ -24,6 +24,8 @@
  *
  * --direct: the VNL joins the two clients themselves (`ptp://`), nobody learns; the bound that no switch can pass.
  *
+ * --receiver-url: receivers and echoers connect there, so that what lies between two networks is loaded.
+ *
  * Frame: 14 octets Ethernet header (type 0x88b5, IEEE 802 local experimental) · u32 magic · u32 flow · u64 number ·
  * pattern · the number again in the last 8 octets; native byte order.
  *
@@ -94,7 +96,7 @@ static struct shared {
 } *shared;
 
 static struct options {
-	char *url;
+	char *url, *receiver_url;
 	enum { PAIRS, FLOOD, RTT } mode;
 	unsigned long pairs, receivers, size, window, count, warmup_ms, idle, addresses, spread, stalled, switch_pid;
 	double seconds;
@@ -216,10 +218,11 @@ static void on_nudge(int signal)
 
 static void connect_ports(struct client *me, unsigned long ports)
 {
+	char *url = opt.receiver_url && (me->role == RECEIVER || me->role == ECHOER) ? opt.receiver_url : opt.url;
 	for (; conns_open < ports; conns_open++) {
-		conns[conns_open] = vde_open(opt.url, "loadgen", NULL);
+		conns[conns_open] = vde_open(url, "loadgen", NULL);
 		if (!conns[conns_open])
-			fail("port %lu of %lu: cannot connect to %s: %s", conns_open + 1, ports, opt.url, strerror(errno));
+			fail("port %lu of %lu: cannot connect to %s: %s", conns_open + 1, ports, url, strerror(errno));
 	}
 	atomic_store(&me->state, CONNECTED);
 }
@@ -628,7 +631,7 @@ static void read_options(int argc, char **argv)
 	    {"url", 1, NULL, 0},     {"mode", 1, NULL, 1},   {"pairs", 1, NULL, 2},      {"receivers", 1, NULL, 3},
 	    {"size", 1, NULL, 4},    {"window", 1, NULL, 5}, {"seconds", 1, NULL, 6},    {"count", 1, NULL, 7},
 	    {"warmup", 1, NULL, 8},  {"idle", 1, NULL, 9},   {"addresses", 1, NULL, 10}, {"spread", 1, NULL, 11},
-	    {"stalled", 1, NULL, 12}, {"switch-pid", 1, NULL, 13}, {"direct", 0, NULL, 14},
+	    {"stalled", 1, NULL, 12}, {"switch-pid", 1, NULL, 13}, {"direct", 0, NULL, 14}, {"receiver-url", 1, NULL, 15},
 	    {NULL, 0, NULL, 0}};
 	static const struct {
 		unsigned long *value, least, most;
@@ -653,6 +656,8 @@ static void read_options(int argc, char **argv)
 				opt.mode = RTT, opt.pairs = 0;
 			else
 				fail("--mode %s: expected pairs, flood or rtt", optarg);
+		} else if (which == 15) {
+			opt.receiver_url = optarg;
 		} else if (which == 14) {
 			opt.direct = true;
 		} else if (which == 6) {
@@ -666,7 +671,7 @@ static void read_options(int argc, char **argv)
 	if (!opt.url || optind != argc)
 		fail("usage: loadgen --url VNL [--mode pairs|flood|rtt] [--pairs N] [--receivers N] [--size OCTETS]\n"
 		     "  [--window FRAMES (0: none)] [--seconds S] [--count FRAMES] [--warmup MS] [--idle PORTS]\n"
-		     "  [--addresses N] [--spread PORTS] [--stalled RECEIVERS] [--switch-pid PID] [--direct]");
+		     "  [--addresses N] [--spread PORTS] [--stalled RECEIVERS] [--switch-pid PID] [--direct] [--receiver-url VNL]");
 	if (opt.window == 1)
 		fail("--window 1: half of it must be a frame; expected 0 or 2 and more");
 	if ((opt.addresses || opt.spread > 1) && opt.mode != PAIRS)

@@ -7,7 +7,7 @@ a stale binary measures nothing.
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from statistics import median
@@ -140,12 +140,27 @@ def build(directory: Path) -> Path:
     return program
 
 
-def run(program: Path, url: str, load: Load, switch_pid: int | None = None) -> Measurement:
-    """Put `load` on the switch at `url` once. The generator's processes end with this one."""
+def run(
+    program: Path,
+    url: str,
+    load: Load,
+    switch_pid: int | None = None,
+    *,
+    receiver_url: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Measurement:
+    """Put `load` on the switch at `url` (receivers: at `receiver_url`) once.
+
+    The generator's processes end with this one.
+    """
     command = [str(program), f"--url={url}", *load.arguments()]
     if switch_pid is not None:
         command.append(f"--switch-pid={switch_pid}")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as generator:
+    if receiver_url is not None:
+        command.append(f"--receiver-url={receiver_url}")
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as generator:
         try:
             out, err = generator.communicate(timeout=load.seconds + GRACE_S)
         except subprocess.TimeoutExpired as expired:
