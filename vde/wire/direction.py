@@ -24,6 +24,9 @@ class Direction:
         observer: gets every frame as it came, with its verdict as far as it is known then.
     """
 
+    reads_from_ns = 0
+    """For `process.py`: this direction always reads."""
+
     def __init__(self, name: str, chance: Chance, origin_ns: int) -> None:
         self.name = name
         self.up = True

@@ -15,7 +15,7 @@ Bounds: `delay_line.py`, `queue.py`; `control.py` for connections.
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,14 +25,58 @@ import trio
 from vde.endpoint import HandedOver
 from vde.errors import LinkClosed
 from vde.link import Link
-from vde.wire.direction import Direction
-from vde.wire.model import Wire
 from vde.wire.schedule import DIRECTIONS
 from vde.wire.timer import Timer
 
+NS_PER_S = 10**9
 Open = Callable[[], AbstractAsyncContextManager[Link]]
 Counts = tuple[tuple[int, int], tuple[int, int]]
 """Frames and octets, left to right and right to left."""
+
+
+class RunningDirection(Protocol):
+    """What a direction must do to be run: `direction.Direction`, or wirefilter's."""
+
+    @property
+    def reads_from_ns(self) -> int:
+        """The source is not to be read before."""
+
+    @property
+    def clear(self) -> bool:
+        """May frames that come now be sent on as they are, and only be counted (`pass_clear`)?"""
+
+    def pass_clear(self, frames: list[bytes]) -> None:
+        """Frames come while `clear`."""
+
+    def count_bypassed(self, frames: int, octets: int) -> None:
+        """So many passed, unseen by us."""
+
+    def receive(self, frames: list[bytes], now_ns: int) -> None:
+        """Frames come."""
+
+    def frames_to_send(self, now_ns: int) -> list[bytes]:
+        """A batch of those that are due."""
+
+    def next_deadline(self) -> int | None:
+        """When to ask `frames_to_send` again."""
+
+
+class RunningWire(Protocol):
+    """What a wire must do to be run: `model.Wire`, or wirefilter's."""
+
+    @property
+    def clear(self) -> bool:
+        """May all frames bypass us?"""
+
+    @property
+    def directions(self) -> Mapping[str, RunningDirection]:
+        """By name."""
+
+    def next_change_ns(self) -> int | None:
+        """When `handle_timer` has something to do."""
+
+    def handle_timer(self, now_ns: int) -> bool:
+        """Do what is due; was there anything?"""
 
 
 class Patch(Protocol):
@@ -56,7 +100,7 @@ class _Reopen(Exception):
 class _Side:
     """One direction, running."""
 
-    direction: Direction
+    direction: RunningDirection
     source: Link
     sink: Link
     timer: Timer
@@ -74,7 +118,7 @@ class WireProcess:
 
     def __init__(
         self,
-        wire: Wire,
+        wire: RunningWire,
         ends: tuple[Open, Open],
         now_ns: Callable[[], int],
         new_timer: Callable[[], Timer],
@@ -90,6 +134,7 @@ class WireProcess:
         self._counted: Counts = ((0, 0), (0, 0))
         self._sides: list[_Side] = []
         self._change = trio.Event()
+        self._changes: Timer | None = None
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Carry frames until cancelled. `ready` is called when both links are open for the first time.
@@ -112,6 +157,8 @@ class WireProcess:
         self._change = trio.Event()
         for side in self._sides:
             side.timer.arm(side.direction.next_deadline())
+        if self._changes is not None:
+            self._changes.arm(self.wire.next_change_ns())
 
     def count_bypassed(self) -> None:
         """Bring the counters up to date."""
@@ -195,6 +242,8 @@ class WireProcess:
         road = side.direction
         while True:
             with trio.CancelScope() as side.receiving:
+                if (wait_ns := road.reads_from_ns - self._now_ns()) > 0:
+                    await trio.sleep(wait_ns / NS_PER_S)
                 frames = await side.source.receive()
             if side.receiving.cancelled_caught:
                 return
@@ -233,7 +282,7 @@ class WireProcess:
 
     async def _keep_time(self) -> None:
         """The schedule, and states."""
-        timer = self._new_timer()
+        timer = self._changes = self._new_timer()
         try:
             while True:
                 timer.arm(self.wire.next_change_ns())
@@ -241,6 +290,7 @@ class WireProcess:
                 if self.wire.handle_timer(self._now_ns()):
                     self.changed()
         finally:
+            self._changes = None
             timer.close()
 
 

@@ -74,9 +74,10 @@ class ControlServer:
     """Serves the connections of one wire."""
 
     def __init__(
-        self, process: WireProcess, facts: Facts, now_ns: Callable[[], int], wall_ns: Callable[[], int]
+        self, wire: Wire, process: WireProcess, facts: Facts, now_ns: Callable[[], int], wall_ns: Callable[[], int]
     ) -> None:
         """`facts`: more for `show`."""
+        self._wire = wire
         self._process = process
         self._facts = facts
         self._now_ns = now_ns
@@ -129,7 +130,7 @@ class ControlServer:
         if request["do"] == "watch":
             parse_direction(request.get("direction", "both"))
         answer = carry_out(
-            process.wire, request, self._now_ns(), {**self._facts(), "bypass": process.bypass and process.wire.clear}
+            self._wire, request, self._now_ns(), {**self._facts(), "bypass": process.bypass and self._wire.clear}
         )
         if request["do"] in VERBS:
             process.changed()
@@ -149,8 +150,7 @@ class ControlServer:
             self._observe()
 
     def _observe(self) -> None:
-        wire: Wire = self._process.wire
-        for name, side in wire.directions.items():
+        for name, side in self._wire.directions.items():
             side.observer = self._observer(name) if self._watchers else None
         self._process.changed()
 

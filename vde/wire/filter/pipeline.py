@@ -1,0 +1,253 @@
+"""What wirefilter does to a frame, in its order, with the stages and the chance of `vde.wire`.
+
+    mtu ─ loss ─ copies; each: ─ capacity ─ speed ─ bandwidth ─ delay ─ (queue) ─ noise
+
+Rules, as of wirefilter 2.3.2 (observed), where size is the frame's length + 2, as in its stream:
+
+ 1. mtu: value − plus > 0, and size is more: dropped.
+ 2. loss: value − plus ≥ 100: dropped. With lostburst a chain of two states: to faulty with loss / (burst·(1−loss)),
+    back with 1/burst; dropped while faulty. Else dropped with the probability.
+ 3. dup: one more copy for as long as chance says so, at most `MOST_COPIES`.
+ 4. chanbufsize > 0: if what is queued in this direction and the frame are more: this and further copies are dropped.
+ 5. speed > 0: the copy takes size/speed, and this side is not read until then. bandwidth > 0: it takes size/bandwidth
+    from when the link is free. What chance made 0 or less drops the copy.
+ 6. delay, at least 0, is added. With fifo nothing is due before what was queued last, in both directions together.
+ 7. noise, as the frame leaves: bits inverted, each with noise / (8 · 2^20).
+
+Differences, on purpose: times are exact, not cut to milliseconds; noise is a bit error rate, at most one half, where
+the original's number of bits was geometric, and endless from 2^20 on; dup 100 ends; the queue is bounded
+(`delay_line.py`).
+"""
+
+from heapq import heappop, heappush
+
+from vde.wire.chance import Chance, Numbers
+from vde.wire.corrupt import BitErrors, invert
+from vde.wire.delay_line import MOST_FRAMES, MOST_OCTETS
+from vde.wire.direction import FRAMES_PER_BATCH
+from vde.wire.filter.nodes import PARAMETERS, Nodes
+from vde.wire.filter.translate import HEADER_OCTETS, bit_error_rate
+from vde.wire.filter.values import Value
+from vde.wire.schedule import DIRECTIONS
+
+MOST_COPIES = 64
+MS = 1_000_000
+NS_PER_S = 10**9
+
+
+class Filter:
+    """Both directions.
+
+    Attributes:
+        fifo: see rule 6.
+        bidirectional: False: only left to right is used, and shown.
+        directions: for `vde.wire.process`, by name.
+        blinks: is told of every frame that leaves, if somebody wants to know.
+        on_node: is told of every change of the current node.
+    """
+
+    def __init__(self, seed: str, nodes: Nodes, now_ns: int, *, bidirectional: bool = True) -> None:
+        self.nodes = nodes
+        self.fifo = True
+        self.bidirectional = bidirectional
+        self.sides = [FilterDirection(self, which, Chance(seed, "wirefilter", DIRECTIONS[which])) for which in (0, 1)]
+        self.directions = dict(zip(DIRECTIONS, self.sides, strict=True))
+        self.blinks: BlinkSink | None = None
+        self.last_due_ns = 0
+        self._steps = Chance(seed, "wirefilter", "both").numbers("markov")
+        self._step = 0
+        self._looked_at = -1  # the version of the nodes that `_nothing_set` is about
+        self._nothing_set = False
+        self._next_step_ns = 0
+        self._restart_period(now_ns)
+        self.on_node = _nobody_listens
+
+    @property
+    def clear(self) -> bool:
+        """Do all frames pass at once and unchanged?"""
+        if self._looked_at != self.nodes.version:
+            self._looked_at = self.nodes.version
+            values = (value for node in self.nodes.nodes for both in node.values.values() for value in both)
+            self._nothing_set = all(value == _NOTHING for value in values)
+        return self._nothing_set and self.blinks is None and not any(side.waiting for side in self.sides)
+
+    # -- Markov -------------------------------------------------------------------------------------------------------
+
+    def set_period(self, now_ns: int) -> None:
+        """The nodes' period, or their number, has changed."""
+        self._restart_period(now_ns)
+
+    def next_change_ns(self) -> int | None:
+        """When `handle_timer` has something to do."""
+        return self._next_step_ns if len(self.nodes) > 1 else None
+
+    def handle_timer(self, now_ns: int) -> bool:
+        """Go to the next node if it is time; has it changed?"""
+        if len(self.nodes) <= 1 or now_ns < self._next_step_ns:
+            return False
+        before = self.nodes.current
+        period_ns = max(1, round(self.nodes.period_ms * MS))
+        self._step += 1
+        self.nodes.current = self.nodes.next_node(self._steps.uniform(self._step))
+        self._next_step_ns += period_ns * ((now_ns - self._next_step_ns) // period_ns + 1)
+        if self.nodes.current == before:
+            return False
+        self.nodes.version += 1
+        names = [self.nodes.nodes[number].name for number in (before, self.nodes.current)]
+        self.on_node(self.nodes.current, f'Node {before} "{names[0]}" -> {self.nodes.current} "{names[1]}"')
+        return True
+
+    def _restart_period(self, now_ns: int) -> None:
+        self._next_step_ns = now_ns + max(1, round(self.nodes.period_ms * MS))
+
+
+class BlinkSink:
+    """Who is told of every frame that leaves; in the program, a datagram socket."""
+
+    def blink(self, which: int, size: int) -> None:
+        """`which`: direction; must not wait."""
+
+
+class FilterDirection:
+    """One direction; for `vde.wire.process`.
+
+    Attributes:
+        reads_from_ns: the side is not to be read before.
+        queued_octets: sizes of what is queued.
+    """
+
+    def __init__(self, whole: Filter, which: int, chance: Chance) -> None:
+        self._whole = whole
+        self._which = which
+        self._numbers: dict[str, Numbers] = {
+            purpose: chance.numbers(purpose) for purpose in (*PARAMETERS, "lost", "state", "copy", "bits")
+        }
+        self._number = 0
+        self._faulty = False
+        self._free_ns = 0
+        self._heap: list[tuple[int, int, bytes]] = []
+        self._serial = 0
+        self.reads_from_ns = 0
+        self.queued_octets = 0
+
+    @property
+    def clear(self) -> bool:
+        """See `Filter.clear`; here a frame always passes the rules."""
+        return False
+
+    @property
+    def waiting(self) -> int:
+        """Frames in the queue."""
+        return len(self._heap)
+
+    def pass_clear(self, frames: list[bytes]) -> None:
+        """Never used: this direction is never clear by itself."""
+
+    def count_bypassed(self, frames: int, octets: int) -> None:
+        """A filter has no counters; the numbers go on."""
+        self._number += frames
+
+    def next_deadline(self) -> int | None:
+        """When a frame is due."""
+        return self._heap[0][0] if self._heap else None
+
+    def receive(self, frames: list[bytes], now_ns: int) -> None:
+        """Frames come."""
+        for frame in frames:
+            self._number += 1
+            self._receive(frame, now_ns)
+
+    def frames_to_send(self, now_ns: int) -> list[bytes]:
+        """Those that are due, at most a batch."""
+        found: list[bytes] = []
+        noise = self._value("noise").value if self._heap else 0.0
+        while self._heap and self._heap[0][0] <= now_ns and len(found) < FRAMES_PER_BATCH:
+            _, serial, frame = heappop(self._heap)
+            self.queued_octets -= len(frame) + HEADER_OCTETS
+            if noise > 0:
+                errors = BitErrors(bit_error_rate(self._drawn("noise", serial)) or 1e-18, self._numbers["bits"])
+                frame = invert(frame, errors.positions(serial, len(frame)))
+            found.append(frame)
+            if (blinks := self._whole.blinks) is not None:
+                blinks.blink(self._which, len(frame) + HEADER_OCTETS)
+        return found
+
+    # -- the rules ----------------------------------------------------------------------------------------------------
+
+    def _receive(self, frame: bytes, now_ns: int) -> None:
+        size, n = len(frame) + HEADER_OCTETS, self._number
+        mtu = self._value("mtu")
+        if 0 < mtu.value - mtu.plus < size or self._lost(n):
+            return
+        copies, capacity = self._copies(n), self._value("chanbufsize")
+        for copy in range(copies):
+            if capacity.value > 0 and self.queued_octets + size > self._drawn("chanbufsize", n):
+                return
+            self._queue(frame, size, n * MOST_COPIES + copy, now_ns)
+
+    def _copies(self, n: int) -> int:
+        copies = 1
+        if self._value("dup") != _NOTHING:
+            chance, draw = self._drawn("dup", n) / 100, self._numbers["copy"].uniform
+            while copies < MOST_COPIES and draw(n * MOST_COPIES + copies) < chance:
+                copies += 1
+        return copies
+
+    def _lost(self, n: int) -> bool:
+        loss, burst = self._value("loss"), self._value("lostburst")
+        if loss == _NOTHING and not self._faulty:
+            return False
+        if loss.value - loss.plus >= 100:
+            return True
+        share = self._drawn("loss", n) / 100
+        if burst.value > 0:
+            mean = max(1e-9, self._drawn("lostburst", n))
+            to_faulty = share / (mean * (1 - share)) if share < 1 else 1.0
+            if self._numbers["state"].uniform(n) < (1 / mean if self._faulty else to_faulty):
+                self._faulty = not self._faulty
+            return self._faulty
+        self._faulty = False
+        return self._numbers["lost"].uniform(n) < share
+
+    def _queue(self, frame: bytes, size: int, n: int, now_ns: int) -> None:
+        wait_ns = 0
+        if self._value("speed").value > 0:
+            if (speed := self._drawn("speed", n)) <= 0:
+                return
+            self.reads_from_ns = max(now_ns, self.reads_from_ns) + round(size * NS_PER_S / speed)
+            wait_ns += self.reads_from_ns - now_ns
+        if self._value("bandwidth").value > 0:
+            if (bandwidth := self._drawn("bandwidth", n)) <= 0:
+                return
+            self._free_ns = max(now_ns, self._free_ns) + round(size * NS_PER_S / bandwidth)
+            wait_ns += self._free_ns - now_ns
+        due_ns = now_ns + wait_ns + round(max(0.0, min(1e12, self._drawn("delay", n))) * MS)
+        if self._whole.fifo and due_ns < self._whole.last_due_ns:
+            due_ns = self._whole.last_due_ns
+        if len(self._heap) >= MOST_FRAMES or self.queued_octets >= MOST_OCTETS:
+            return
+        if due_ns > now_ns:
+            self._whole.last_due_ns = max(self._whole.last_due_ns, due_ns)
+        self._serial += 1
+        self.queued_octets += size
+        heappush(self._heap, (due_ns, self._serial, frame))
+
+    def _value(self, parameter: str) -> Value:
+        return self._whole.nodes.value(parameter, self._which)
+
+    def _drawn(self, parameter: str, n: int) -> float:
+        """A number of the value's distribution."""
+        value = self._value(parameter)
+        if not value.plus:
+            return value.value
+        numbers = self._numbers[parameter]
+        if value.normal:
+            return value.value + value.plus / 3 * numbers.normal(n)
+        return value.value + value.plus * (2 * numbers.uniform(n) - 1)
+
+
+_NOTHING = Value()
+
+
+def _nobody_listens(node: int, text: str) -> None:
+    """No console wants to know."""
