@@ -77,20 +77,29 @@ class Association:
         Raises:
             LinkBroken: this association has been replaced by the peer.
         """
-        async with self._lock:
-            for record in records:
-                self.path.too_long = False
-                try:
-                    await self.channel.send(record)
-                except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                    self.end(str(error) or "closed")
-                    raise LinkBroken(self.why) from error
-                except SSL.Error as error:
-                    self.end(f"OpenSSL: {error}")
-                    raise LinkBroken(self.why) from error
-                if self.path.too_long and self.measure_path():
-                    return False
-                self.carried_octets += len(record)
+        try:
+            self._lock.acquire_nowait()  # no turn of the loop is lost where there is one sender
+        except trio.WouldBlock:
+            await self._lock.acquire()
+        try:
+            return await self._send(records)
+        finally:
+            self._lock.release()
+
+    async def _send(self, records: Sequence[bytes]) -> bool:
+        for record in records:
+            self.path.too_long = False
+            try:
+                await self.channel.send(record)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                self.end(str(error) or "closed")
+                raise LinkBroken(self.why) from error
+            except SSL.Error as error:
+                self.end(f"OpenSSL: {error}")
+                raise LinkBroken(self.why) from error
+            if self.path.too_long and self.measure_path():
+                return False
+            self.carried_octets += len(record)
         return True
 
     async def read(self) -> None:

@@ -115,9 +115,11 @@ async def test_what_is_changed_on_the_way_is_lost_and_harms_nothing(short_path: 
             at = number % len(datagram)
             return [datagram[:at] + bytes([datagram[at] ^ (1 << number % 8)]) + datagram[at + 1 :]]
 
+        before = len(proxy.to_server)
         proxy.treatment = change
         sent = [frame(number) for number in range(200)]
         await client.send(sent)
+        await until(lambda: len(proxy.to_server) >= before + 200, client)
         proxy.treatment = lambda _, datagram: [datagram]
         await client.send([frame(5000)])
         got: list[bytes] = []
