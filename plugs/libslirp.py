@@ -348,7 +348,7 @@ class Slirp:
         return status == 0
 
     def forward_to_unix(self, path: str, guest: IPv4Address | None, port: int) -> bool:
-        """Connections of guests to (guest, port) go to a Unix socket of the host; None: of the host's address."""
+        """Connections of guests to (guest, port) go to a Unix socket of the host; None: number 4 of the network."""
         address = ctypes.byref(in_addr(guest) if guest else _InAddr(0))
         return bool(self._library.slirp_add_unix(self._alive(), path.encode(), address, port) == 0)
 

@@ -68,7 +68,10 @@ class Forward:
 
 @dataclass(frozen=True)
 class Service:
-    """Connections of guests to (`address`, `port`) go to a Unix socket's path or start a command (`target`)."""
+    """Connections of guests to (`address`, `port`) go to a Unix socket's path or start a command (`target`).
+
+    `address`: None: number 4 of the network (10.0.2.4), which is libslirp's choice.
+    """
 
     address: IPv4Address | None
     port: int

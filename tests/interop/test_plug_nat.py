@@ -6,6 +6,7 @@ The guest is a tap in a namespace with busybox's DHCP client; the host is `tests
 import ast
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -189,6 +190,38 @@ def test_a_guest_is_configured_and_reaches_and_is_reached(
         guest.wait_for_prefix("fd00::")
         assert guest.greet("fd00::2", 8080) == "hello guest"
         assert guest.run(sys.executable, "-c", FETCHER, "fd00::2", "8081").split() == [str(4 << 20), "True"]
+
+
+def test_guests_reach_unix_sockets_and_commands(
+    two_namespaces: tuple[str, str], short_path: Path, need_tool: NeedTool
+) -> None:
+    need_tool("busybox")
+    program = short_path / "shout"
+    program.write_text("#!/bin/sh\nread word\necho $word, too\n")
+    program.chmod(0o755)
+    path = short_path / "s"
+    vnl = f"slirp:///unixfwd='10.0.2.4:7000:{path},7001:{path}'/cmdfwd='10.0.2.5:7002:{program}'"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.settimeout(PATIENCE_S)
+        with guest_behind(vnl, "ours", two_namespaces[0]) as guest:
+            guest.get_lease(short_path)
+            for address, port in (("10.0.2.4", "7000"), ("10.0.2.4", "7001")):
+                with subprocess.Popen(
+                    ["ip", "netns", "exec", guest.namespace, sys.executable, "-c", CLIENT, address, port],
+                    stdout=subprocess.PIPE,
+                    text=True,
+                ) as client:
+                    try:
+                        connection, _ = listener.accept()
+                        with connection:
+                            connection.sendall(b"unix heard " + connection.recv(100))
+                        assert client.stdout is not None
+                        assert client.stdout.read().strip() == "unix heard guest"
+                    finally:
+                        client.kill()
+            assert guest.run("sh", "-c", "echo guest | busybox nc 10.0.2.5 7002").strip() == "guest, too"
 
 
 async def test_qemus_plug_serves_a_passt_that_somebody_else_started(short_path: Path, need_tool: NeedTool) -> None:
