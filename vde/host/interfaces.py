@@ -108,13 +108,15 @@ class Interfaces:
     def make_tap(self, name: str, owner: str | None = None, group: str | None = None, mac: str | None = None) -> str:
         """Make a tap that programs can open; its name (`%d` in `name` is a number that the kernel chooses).
 
+        Without `owner` and `group` it is ours: a tap of nobody's is everybody's.
+
         Raises:
             ConfigError: there is one already, a name is wrong, or CAP_NET_ADMIN is missing.
         """
         with inside(self._netns):
             descriptor, made = tap.open_tap(name, new=True)
             try:
-                tap.make_persistent(descriptor, owner, group)
+                tap.make_persistent(descriptor, str(os.getuid()) if owner is group is None else owner, group)
             finally:
                 os.close(descriptor)
         self._undo.append((f"removing {made}", lambda: self.delete(made)))

@@ -12,8 +12,9 @@ no directory there is bound, files read-only.
 
 Without privilege only the user's own number means something in the namespace, and files of all others seem to be
 nobody's: they can be read where that was so before, but not be changed, nor can anything be made beside them. In
-directories named as `own` it can: they are made anew in the upper layer, empty files too (locks), and so belong to the
-user. A file there can be replaced and removed, but not be written in place.
+directories named as `own` it can: they, and empty files there (locks), are made anew in the upper layer, and so belong
+to the user. A file there can be replaced and removed, but not be written in place. The directories on the way to the
+home and the working directory are made so without being asked for.
 
 Kernel: 5.11 for users, 6.6 to keep changes in memory there. Source: Linux Documentation/filesystems/overlayfs.rst.
 Limits: a path without colons and commas for `DIRECTORY`; its file system must not be an overlay itself.
@@ -160,16 +161,24 @@ class Layers:
         """Make directories and empty files below what is `own` ours."""
         if self._privileged:
             return
+        for used in (os.getcwd(), os.path.expanduser("~")):
+            if used.startswith(f"{path}/"):
+                with contextlib.suppress(OSError):
+                    self._way(path, used)
         for own in self._own:
             if own == path or own.startswith(f"{path.rstrip('/')}/"):
                 if not os.path.isdir(own):
                     raise ConfigError(f"own {own}: there is no such directory")
-                steps = os.path.relpath(own, path).split("/")
-                for number in range(len(steps)):
-                    self._directory(os.path.normpath(os.path.join(path, *steps[: number + 1])))
+                self._way(path, own)
                 self._take_below(own)
             elif path.startswith(f"{own.rstrip('/')}/"):
                 self._take_below(path)
+
+    def _way(self, path: str, directory: str) -> None:
+        """The directories between, and the last one, are ours."""
+        steps = os.path.relpath(directory, path).split("/")
+        for number in range(len(steps)):
+            self._directory(os.path.normpath(os.path.join(path, *steps[: number + 1])))
 
     def _take_below(self, path: str) -> None:
         for entry in _entries(path):
