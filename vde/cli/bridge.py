@@ -52,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="machine-readable")
     for one in (delete, listing):
         one.add_argument("--netns", metavar="NAME|PID|PATH", help="network namespace")
+    return parser
 
 
 def run(args: argparse.Namespace) -> int:
