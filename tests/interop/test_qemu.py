@@ -1,4 +1,6 @@
-"""QEMU's `-netdev vde` on our switch: an unmodified Debian kernel pings, and moves octets over TCP, unharmed."""
+"""QEMU's `-netdev vde` on our switch, by datagrams and by shared memory: an unmodified Debian kernel pings, and moves
+octets over TCP, unharmed.
+"""
 
 import os
 import selectors
@@ -6,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
 import pytest
 
+from tests.interop.libvdeplug import module_path
 from tests.interop.namespaces import in_namespace
 from tests.switch_process import SwitchProcess
 from tests.tools import NeedTool
@@ -79,9 +83,16 @@ class Guest:
         self.process.communicate()
 
 
+@pytest.mark.parametrize("scheme", ["vde", "vdeshm"])
 def test_a_debian_guest_pings_the_host_kernel_and_moves_octets_both_ways(
-    start_switch: Callable[..., SwitchProcess], need_tool: NeedTool, two_namespaces: tuple[str, str]
+    start_switch: Callable[..., SwitchProcess],
+    need_tool: NeedTool,
+    two_namespaces: tuple[str, str],
+    scheme: str,
+    short_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("VDEPLUGIN_PATH", module_path(short_path / "modules"))
     image = store.pull("debian-i386")
     namespace = two_namespaces[0]
     tap = f"vq{os.getpid()}"
@@ -93,11 +104,13 @@ def test_a_debian_guest_pings_the_host_kernel_and_moves_octets_both_ways(
         need_tool("qemu-system-i386"), "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", "-m", "128",
         "-kernel", str(image.kernel), "-initrd", str(image.initrd),
         "-append", f"{image.default_cmdline} hostname=guest ip4=192.0.2.2/24",
-        "-netdev", f"vde,id=n0,sock={switch.directory}", "-device", "virtio-net-pci,netdev=n0",
+        "-netdev", f"vde,id=n0,sock={scheme}://{switch.directory}", "-device", "virtio-net-pci,netdev=n0",
     ]  # fmt: skip
     with Guest(arguments) as guest:
         guest.wait_for("vde-guest ready: hostname=guest eth0=192.0.2.2/24")
-        assert any(": QEMU user=" in line for line in switch.command("port/print"))
+        lines = switch.command("port/print")
+        assert any(": QEMU user=" in line for line in lines)
+        assert any("module ring" in line for line in lines) == (scheme == "vdeshm")
         assert "3 packets received" in guest.shell("ping -c 3 192.0.2.1")
         assert "3 received" in in_namespace(namespace, need_tool("ping"), "-c", "3", "-i", "0.2", "192.0.2.2")
         program = SERVER.format(size=TRANSFER_MIB << 20)
