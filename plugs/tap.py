@@ -8,11 +8,13 @@ The interface is made if it is missing, which takes CAP_NET_ADMIN, and then goes
 and its MTU set, only if the options say so. A network namespace is that of the process. See also `vde tap`.
 
 Wire: one frame a `read` and `write` of /dev/net/tun (IFF_TAP, IFF_NO_PI). The link can be handed over to a forwarder.
+Where the kernel can, a virtio-net header stands before each frame (IFF_VNET_HDR): a forwarder then takes TCP and UDP in
+pieces of 64 KiB, which pass to another tap as they are; `no-offload` forbids it.
 It breaks when the interface is removed.
 
 Shown with: the Linux kernel (ping and TCP in a network namespace), vdeplug4's options.
 Limits: frames of up to 9234 octets. While the interface is down, frames to it are dropped and counted (`refused`).
-Not supported: vnet headers, several queues.
+Not supported: several queues.
 """
 
 import errno
@@ -38,6 +40,11 @@ DEVICE = "/dev/net/tun"
 TUNSETIFF = 0x400454CA  # linux/if_tun.h: _IOW('T', 202, int)
 IFF_TAP = 0x0002
 IFF_NO_PI = 0x1000
+IFF_VNET_HDR = 0x4000
+TUNGETFEATURES = 0x800454CF  # _IOR('T', 207, unsigned int)
+TUNSETOFFLOAD = 0x400454D0  # _IOW('T', 208, unsigned int)
+FEATURES = struct.Struct("=I")
+VNET_OCTETS = 10  # virtio 1.2 §5.1.6.1: flags (1: unfinished checksum), kind of segments, and what is 0 with them
 SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFMTU = 0x8913, 0x8914, 0x8922  # linux/sockios.h
 IFF_UP = 0x1  # linux/if.h
 IFREQ_FLAGS = struct.Struct("=16sH22x")  # netdevice(7): ifr_name, ifr_flags
@@ -51,33 +58,40 @@ class Params:
 
     up: bool = option(False, "bring the interface up")
     mtu: int | None = option(None, "its MTU", least=68, most=65521, unit="octets")
+    no_offload: bool = option(False, "only whole checksums and frames within the MTU, also for a forwarder")
 
 
 class TapLink(DescriptorLink):
     """A tap's character device. Owns the descriptor."""
 
-    def __init__(self, fd: int, interface: str, removal: Removal, wait_fd: int | None = None) -> None:
+    def __init__(self, fd: int, interface: str, removal: Removal, wait_fd: int | None = None, before: int = 0) -> None:
         """As in `DescriptorLink`.
 
         Args:
             removal: of the interface; closed with the link.
             wait_fd: what is readable when there are frames, if that is not `fd`.
+            before: octets of the virtio-net header before each frame.
         """
         os.set_blocking(fd, False)
         super().__init__(fd if wait_fd is None else wait_fd, write_fd=fd)
         self._device = fd
         self._interface = interface
         self._removal = removal
+        self._before = bytes(before)
 
     def _read(self) -> bytes | None:
-        return os.read(self._device, self.mtu_octets + 1)
+        octets = os.read(self._device, len(self._before) + self.mtu_octets + 1)
+        if self._before and (octets[0] & 1 or octets[1]):
+            self.counters.drop_in("offload")  # was waiting when a forwarder gave the tap back
+            return None
+        return octets[len(self._before) :]
 
     def _read_failed(self, error: OSError) -> None:
         if error.errno != errno.EIO:  # it is down
             raise self._removed() from error
 
     def _write(self, frame: bytes) -> None:
-        os.write(self._device, frame)
+        os.write(self._device, self._before + frame)
 
     def _write_failed(self, error: OSError) -> None:
         if error.errno == errno.EBADFD:
@@ -97,10 +111,12 @@ class TapLink(DescriptorLink):
 
     def hand_over(self) -> HandedOver | None:
         """As `Link.hand_over`."""
-        return HandedOver(os.dup(self._device), EndpointKind.TAP)
+        return HandedOver(os.dup(self._device), EndpointKind.TAP_VNET if self._before else EndpointKind.TAP)
 
     def take_back(self) -> bool:
         """As `Link.take_back`."""
+        if self._before:
+            fcntl.ioctl(self._device, TUNSETOFFLOAD, 0)
         return True
 
     def state(self) -> Mapping[str, str | int | float | bool | None]:
@@ -117,10 +133,10 @@ class TapLink(DescriptorLink):
 @asynccontextmanager
 async def open_tap(address: str, params: Params, surroundings: Surroundings) -> AsyncIterator[Link]:
     """`address`: the interface's name; `%d` in it is a number that the kernel chooses."""
-    fd, interface = _open(address)
+    fd, interface, before = _open(address, offload=not params.no_offload)
     try:
         _configure(interface, params)
-        link = TapLink(fd, interface, Removal(interface))
+        link = TapLink(fd, interface, Removal(interface), before=before)
     except BaseException:
         os.close(fd)
         raise
@@ -130,7 +146,8 @@ async def open_tap(address: str, params: Params, surroundings: Surroundings) -> 
         link.close()
 
 
-def _open(interface: str) -> tuple[int, str]:
+def _open(interface: str, *, offload: bool) -> tuple[int, str, int]:
+    """Descriptor, name, octets before each frame."""
     name = os.fsencode(interface)
     if not 0 < len(name) < IFNAMSIZ or b"/" in name:
         raise ConfigError(f"tap://{interface}: a name of 1 to {IFNAMSIZ - 1} octets without '/' was expected")
@@ -139,7 +156,9 @@ def _open(interface: str) -> tuple[int, str]:
     except OSError as error:
         raise ConfigError(f"tap://{interface}: {DEVICE}: {error.strerror} (modprobe tun?)") from None
     try:
-        answer = fcntl.ioctl(fd, TUNSETIFF, IFREQ_FLAGS.pack(name, IFF_TAP | IFF_NO_PI))
+        (features,) = FEATURES.unpack(fcntl.ioctl(fd, TUNGETFEATURES, bytes(FEATURES.size)))
+        header = features & IFF_VNET_HDR if offload else 0
+        answer = fcntl.ioctl(fd, TUNSETIFF, IFREQ_FLAGS.pack(name, IFF_TAP | IFF_NO_PI | header))
     except OSError as error:
         os.close(fd)
         hint = ""
@@ -150,7 +169,7 @@ def _open(interface: str) -> tuple[int, str]:
         elif error.errno == errno.EBUSY:
             hint = ": another program uses it"
         raise ConfigError(f"tap://{interface}: {error.strerror}{hint}") from None
-    return fd, os.fsdecode(IFREQ_FLAGS.unpack(answer)[0].split(b"\0", 1)[0])
+    return fd, os.fsdecode(IFREQ_FLAGS.unpack(answer)[0].split(b"\0", 1)[0]), VNET_OCTETS if header else 0
 
 
 def _configure(interface: str, params: Params) -> None:
