@@ -1,6 +1,7 @@
 """udp://: addresses, IPv6, multicast groups, strangers, a peer that is not there."""
 
 import socket
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 import trio
@@ -101,11 +102,10 @@ async def test_groups(need_tool: NeedTool, group: str, options: str) -> None:
         ):
             run_inside(namespace, "ip", *command.split())
         vnl = f"udp://{group}:7007{options}"
-        opened = []
+        opened: list[tuple[Link, AbstractAsyncContextManager[Link]]] = []
         try:
             with inside(namespace):  # opening awaits nothing but numeric addresses' look-up, in a thread
-                for _ in range(3):
-                    opened.append(await _open_at_once(vnl))
+                opened += [await _open_at_once(vnl) for _ in range(3)]
             links = [link for link, _ in opened]
             await crosses(links[0], *links[1:])
             await links[1].send([frame(2)])
@@ -117,7 +117,7 @@ async def test_groups(need_tool: NeedTool, group: str, options: str) -> None:
                 await context.__aexit__(None, None, None)
 
 
-async def _open_at_once(vnl: str):  # type: ignore[no-untyped-def]
+async def _open_at_once(vnl: str) -> tuple[Link, AbstractAsyncContextManager[Link]]:
     context = registry.open_link(vnl, TestSurroundings())
     return await context.__aenter__(), context
 

@@ -15,7 +15,7 @@ from vde.cli import status
 from vde.errors import ConfigError, Refused
 from vde.lab.errors import LabFailed, NotRunning
 
-COMMANDS = ["check", "console", "down", "image", "logs", "ps", "schema", "up", "validate", "wire"]
+COMMANDS = ["check", "console", "down", "image", "logs", "plug", "ps", "schema", "up", "validate", "wire"]
 HIDDEN = ["cable", "supervise"]
 ALIASES = {"deploy": "up", "apply": "up", "destroy": "down", "inspect": "ps"}
 ROOT = Path(__file__).parents[3]

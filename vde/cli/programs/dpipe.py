@@ -206,6 +206,7 @@ def _start(command: Command, pipes: _Pipes) -> int:
         _environment(command),
         file_actions=actions,
         setsigdef=[signal.SIGPIPE],
+        setsigmask=[],
     )
 
 
@@ -226,8 +227,10 @@ def _run(commands: Sequence[Command]) -> int:
                 os.kill(child, number)
 
     for number in signals:
-        signal.signal(number, pass_on)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup: the commands ignore it as well
+            signal.signal(number, pass_on)
     pipes = _Pipes(commands)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # one that comes now goes to all, a little later
     try:
         for command in commands:
             children.append(_start(command, pipes))
@@ -236,6 +239,7 @@ def _run(commands: Sequence[Command]) -> int:
         pass_on(signal.SIGTERM, None)
     finally:
         pipes.close()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
     failed = len(children) < len(commands)
     status = 0
     for child in list(children):
