@@ -13,8 +13,8 @@ A frame is taken if it was sent not more than 2 s ago, or not more than 1 s in t
 and counted: `key` (another key, or no agno frame), `time`, `short`.
 
 Peer: libvdeplug-agno 0.1.1. One fault of it is kept, so that one key file serves both: an upper-case `A` in the key
-file counts as 1 (a warning says so; write `a`). Difference, on purpose: what a network added to a
-frame, less than a block of 16 octets, is cut off (the original hands it out).
+file counts as 1 (a warning says so; write `a`). Difference, on purpose: what a network added to a frame, less than a
+block of 16 octets, is cut off (the original hands it out).
 
 Limits: this is what libvdeplug has, not what one would invent today. Addresses and lengths are in clear, nothing is
 authenticated, frames can be replayed for two seconds; dtls:// has none of these faults. A frame grows by 16 octets and

@@ -13,7 +13,7 @@ bits are 0.
 
 A member knows copies of its own datagrams by their source address and port. So that these are certain, the second
 socket is bound to the address that leads to the group (or to `bind`), as of when the link was opened; when this host
-loses that address, the link breaks.
+gets another address instead, the link breaks.
 
 Peer: libvdeplug's vxvde plug. Differences, on purpose: the table keeps `hashsize` addresses whatever their hash; an
 Unix group that does not exist is an error.
@@ -53,7 +53,6 @@ from vde.plugspec import PlugSpec, Surroundings, option
 SECOND_NS = 1_000_000_000
 DEFAULT_GROUP = {socket.AF_INET: "239.0.0.1", socket.AF_INET6: "ff05:56de::1"}  # libvdeplug_vxvde(1)
 BROKEN = (errno.ENODEV, errno.ENXIO, errno.EADDRNOTAVAIL, errno.EINVAL)
-"""EINVAL: a datagram's source is no address of this host any more (Linux's ip_route_output)."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,7 @@ class VxvdeLink(DescriptorLink):
         watch: InterfaceWatch,
         ready: select.epoll,
         group: Place,
+        interface: int,
         overlay: Overlay[Place],
         now_ns: Callable[[], int],
     ) -> None:
@@ -125,6 +125,7 @@ class VxvdeLink(DescriptorLink):
         self._own_place: Place = own.getsockname()
         self._watch = watch
         self._group = group
+        self._interface = interface
         self._overlay = overlay
         self._now_ns = now_ns
 
@@ -157,9 +158,17 @@ class VxvdeLink(DescriptorLink):
         self._own.sendto(self._overlay.header + frame, known or self._group)
 
     def _write_failed(self, error: OSError) -> None:
-        if error.errno in BROKEN:
+        if error.errno in BROKEN or (error.errno == errno.ENETUNREACH and self._has_other_source()):
             raise LinkBroken(f"datagrams cannot leave from {self._own_place[0]}: {error.strerror}") from error
         super()._write_failed(error)
+
+    def _has_other_source(self) -> bool:
+        """Is there a way to the group, if not from our address?"""
+        try:
+            source_towards(self._group, self._interface)
+        except ConfigError:
+            return False
+        return True
 
     def leave(self) -> None:
         """Tell the others that we go."""
@@ -202,7 +211,7 @@ async def open_vxvde(address: str, params: Params, surroundings: Surroundings) -
         for one in (everybody, own, watch.socket):
             if one is not None:
                 ready.register(one, select.EPOLLIN)
-        link = VxvdeLink(everybody, own, watch, ready, group, overlay, surroundings.now_ns)
+        link = VxvdeLink(everybody, own, watch, ready, group, interface, overlay, surroundings.now_ns)
         stack.callback(link.end)
         stack.callback(link.leave)
         yield link

@@ -12,6 +12,7 @@ from tests.interop.namespaces import in_namespace, inside
 from tests.interop.original_plug import exchange, open_original_plug, quiet, receive_ours
 from tests.plugs.surroundings import TestSurroundings
 from tests.tools import NeedTool
+from vde.errors import ConfigError, LinkBroken
 
 pytestmark = pytest.mark.interop
 PATIENCE_S = 20
@@ -111,3 +112,43 @@ async def test_debians_plug(need_tool: NeedTool, wired: tuple[str, str], ours: s
                     await link.send([frame(B, A, octets)])  # now by unicast
                     assert await receive_ours(original) == frame(B, A, octets)
                 assert not link.statistics().dropped_in
+
+
+@pytest.mark.parametrize("scheme", ["vxlan", "vxvde"])
+async def test_an_interface_that_goes_away_breaks_the_link(wired: tuple[str, str], scheme: str) -> None:
+    here, _ = wired
+    with trio.fail_after(PATIENCE_S), ExitStack() as stack:
+        stack.enter_context(inside(here))
+        async with open_link(f"{scheme}:///if=up0", TestSurroundings()) as link:
+            stack.close()
+            in_namespace(here, "ip", "link", "add", "other0", "type", "veth", "peer", "name", "other1")
+            in_namespace(here, "ip", "link", "delete", "other0")
+            with trio.move_on_after(0.1):
+                await link.receive()  # others may go
+            in_namespace(here, "ip", "link", "delete", "up0")
+            with pytest.raises(LinkBroken, match="gone away"):
+                await link.receive()
+
+
+async def test_an_address_that_changes_breaks_a_clouds_member(wired: tuple[str, str]) -> None:
+    here, _ = wired
+    with trio.fail_after(PATIENCE_S), ExitStack() as stack:
+        stack.enter_context(inside(here))
+        async with open_link("vxvde://", TestSurroundings()) as link:
+            stack.close()
+            in_namespace(here, "ip", "addr", "delete", "10.9.0.1/24", "dev", "up0")
+            with inside(here):
+                await link.send([frame(ALL, A)])  # without any address there is no way, as with a cable that is pulled
+            assert link.statistics().dropped_out == {"refused": 1}
+            in_namespace(here, "ip", "addr", "add", "10.9.0.5/24", "dev", "up0")
+            in_namespace(here, "ip", "route", "add", "224.0.0.0/4", "dev", "up0")
+            with inside(here), pytest.raises(LinkBroken, match=r"cannot leave from 10\.9\.0\.1"):
+                await link.send([frame(ALL, A)])
+
+
+async def test_without_a_way_to_the_group_it_says_so(two_namespaces: tuple[str, str]) -> None:
+    here, _ = two_namespaces
+    for scheme in ("vxlan", "vxvde"):
+        with inside(here), pytest.raises(ConfigError, match="if=INTERFACE"):
+            async with open_link(f"{scheme}://", TestSurroundings()):
+                pass
