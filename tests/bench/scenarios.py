@@ -61,6 +61,8 @@ SCENARIOS: dict[str, Callable[[int], Cell]] = {
     "rtt": _rtt,
     "rtt-loaded": _rtt_loaded,
 }
+SHM_AIMS = {"pair": 5.0, "pairs8": 10.0}
+"""The same ratios where our clients share memory with the switch."""
 RTT_P50_AIM = 1.1
 RTT_P99_AIM = 1.0
 

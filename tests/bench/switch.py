@@ -11,6 +11,7 @@ Result tables on standard output (Markdown), progress on standard error, everyth
 
 import argparse
 import json
+import os
 import resource
 import shlex
 import signal
@@ -23,9 +24,10 @@ from statistics import mean, median
 from tempfile import TemporaryDirectory
 from time import gmtime, strftime
 
+from plugs.module import install
 from tests.bench import machine, table
 from tests.bench.loadgen import Load, LoadFailed, Measurement, build, run
-from tests.bench.scenarios import BOUND, PORTS, SCENARIOS, SIZES_OCTETS, Cell, cells, crowds
+from tests.bench.scenarios import BOUND, PORTS, SCENARIOS, SHM_AIMS, SIZES_OCTETS, Cell, cells, crowds
 from tests.bench.switches import Switch, command_line, running
 from tests.bench.table import Comparison, CrowdResult
 from vde.errors import ConfigError
@@ -56,7 +58,7 @@ def _measure_pair(
     load = replace(cell.load, seconds=cell.load.seconds / options.slices)
     slices: tuple[list[Measurement], list[Measurement]] = ([], [])
     foreign_pct = []
-    with running(options.against) as theirs, running(options.ours) as ours:
+    with running(options.against) as theirs, running(options.ours, options.ours_url) as ours:
         both = (theirs, ours)
         for number in range(options.slices):
             for side in ((0, 1), (1, 0), (1, 0), (0, 1))[number % 4]:
@@ -167,6 +169,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--against", default="vde_switch", help="the other switch's command line (vde_switch)")
     parser.add_argument("--ours", default=OURS, help=f"our switch's command line ({OURS})")
     parser.add_argument(
+        "--shm", action="store_true", help="our switch's clients open vdeshm:// (the same clients, by our module)"
+    )
+    parser.add_argument(
         "--quiet-pct",
         type=float,
         default=10.0,
@@ -179,6 +184,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tries", type=_positive, default=3, help="measure a disturbed slice again, at most (3)")
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
     options = parser.parse_args(arguments)
+    options.ours_url = "vdeshm://{}" if options.shm else "{}"
     options.against, options.ours = command_line(options.against), command_line(options.ours)
     return options
 
@@ -187,6 +193,8 @@ def _wanted(options: argparse.Namespace) -> list[Cell]:
     everything = "all" in options.scenario
     names = list(SCENARIOS) if everything else [name for name in options.scenario if name in SCENARIOS]
     made = cells(names, options.sizes, options.seconds, options.window)
+    if options.shm:
+        made = [replace(cell, aim=SHM_AIMS.get(cell.scenario)) for cell in made]
     return [c for c in made if not (everything and c.scenario in ONCE and c.load.size_octets != options.sizes[0])]
 
 
@@ -207,7 +215,8 @@ class Findings:
         parts = [
             f"{today}, {machine.description()}; {options.runs} runs, {options.seconds:g} s in {options.slices} slices,"
             f" window {options.window}, idle processors {idle}."
-            f" Theirs (t): {_version(options.against)}. Ours (o): `{shlex.join(ours)}`."
+            f" Theirs (t): {_version(options.against)}. Ours (o): `{shlex.join(ours)}`"
+            f"{', clients by shared memory (`vdeshm://`)' if options.shm else ''}."
         ]
         if loads := [load for result in done for load in result.foreign_load_pct]:
             parts.append(
@@ -231,6 +240,9 @@ def _raise_exit(number: int, _frame: object) -> None:
 
 def _measure_all(findings: Findings, options: argparse.Namespace) -> None:
     with machine.awake(options.awake) as findings.awake, TemporaryDirectory(prefix="bench-loadgen-") as where:
+        if options.shm:
+            variable, _, path = install(Path(where) / "modules").variable.partition("=")
+            os.environ[variable] = path
         program = build(Path(where))
         compare(program, findings.cells, options)
         if findings.cells:

@@ -87,8 +87,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def running(command: Sequence[str]) -> Iterator[Switch]:
+def running(command: Sequence[str], url: str = "{}") -> Iterator[Switch]:
     """Run a switch on a control directory of its own, which is appended to the command (`-s DIR`).
+
+    `url`: what clients open, `{}` being the directory.
 
     Resource handling: at the end, also by an exception or Ctrl-C, the process has been ended and the directory
     removed. Should this process be killed, the switch dies with it (setpriv(1), if installed).
@@ -103,7 +105,7 @@ def running(command: Sequence[str]) -> Iterator[Switch]:
         try:
             _wait_ready(process, directory / "ctl", log)
             try:
-                yield Switch(Path(command[0]).name, process.pid, str(directory), rss_kib(process.pid))
+                yield Switch(Path(command[0]).name, process.pid, url.format(directory), rss_kib(process.pid))
             except LoadFailed as failure:
                 if process.poll() is None:
                     raise
