@@ -91,8 +91,8 @@ class TraceServer:
         """The first moment that is not used up, nor before `ready_ns`."""
         if self._time(self._next) >= ready_ns:
             return self._next
-        rounds, rest_ns = divmod(ready_ns - self._origin, self._length_ns)
-        index = bisect_left(self._moments, -(-rest_ns // MS))
+        rounds, before_ns = divmod(ready_ns - self._origin - 1, self._length_ns)  # a round ends with its last moment
+        index = bisect_left(self._moments, before_ns // MS + 1)
         return max(self._next, rounds * len(self._moments) + index)
 
     def _time(self, moment: int) -> int:

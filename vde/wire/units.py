@@ -23,7 +23,7 @@ LONGEST_NS = 366 * 24 * 3600 * 10**9  # chosen: a year, for links into deep spac
 FASTEST_BIT_S = 10**15  # chosen
 LARGEST_OCTETS = 1 << 40  # chosen
 LARGEST_COUNT = 1 << 31  # chosen
-_QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,12})?) ?([A-Za-z]*)")
+_QUANTITY = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,12})?) ?([A-Za-z]*)")
 _CHANCE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,18})?([eE]-?[0-9]{1,3})?")
 _SHARE_DIGITS = 15
 
