@@ -1,0 +1,150 @@
+"""`vde wire` as a user runs it: between two switches, controlled while it runs, and ended."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.lab_runner import VDE
+from tests.switch_process import PATIENCE_S, SwitchProcess
+from tests.vde_client import VdeClient, frame
+
+StartSwitch = Callable[..., SwitchProcess]
+
+
+def vde(*arguments: str, status: int = 0) -> str:
+    done = subprocess.run([VDE, *arguments], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == status, done.stderr
+    return done.stdout + done.stderr
+
+
+@contextmanager
+def wire(home: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """`vde wire --control HOME/w ARGUMENTS…`, ready; interrupted at the end."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notification:
+        notification.bind(os.fspath(home / "notify"))
+        notification.settimeout(PATIENCE_S)
+        process = subprocess.Popen(
+            [VDE, "wire", "--control", os.fspath(home / "w"), *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"NOTIFY_SOCKET": os.fspath(home / "notify")},
+        )
+        try:
+            assert notification.recv(100).startswith(b"READY=1")
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+            process.communicate(timeout=PATIENCE_S)
+            (home / "notify").unlink()
+    assert not (home / "w").exists()
+
+
+@pytest.fixture
+def clients(start_switch: StartSwitch) -> Iterator[tuple[VdeClient, VdeClient, str, str]]:
+    one, other = start_switch(name="a"), start_switch(name="b")
+    with VdeClient(one.directory) as left, VdeClient(other.directory) as right:
+        yield left, right, f"vde://{one.directory}", f"vde://{other.directory}"
+
+
+def test_a_wire_is_set_while_it_runs(short_path: Path, clients: tuple[VdeClient, VdeClient, str, str]) -> None:
+    left, right, one, other = clients
+    control = os.fspath(short_path / "w")
+    with wire(short_path, one, other, "--name", "slow", "--seed", "42") as process:
+        left.send(frame(1))
+        assert right.receive() == frame(1)
+        assert "frames bypass the model" in vde("wire", "show", control)
+        vde("wire", "set", control, "delay=60ms", "--loss", "0%", "--dir", "lr")
+        begin = time.monotonic()
+        left.send(frame(2))
+        assert right.receive() == frame(2)
+        assert 0.06 <= time.monotonic() - begin < PATIENCE_S
+        assert "left-to-right: frame 2; delayed 60ms" in vde("wire", "why", control, "2")
+        vde("wire", "down", control)
+        right.send(frame(3))
+        statistics = {}
+        while not statistics.get("dropped_frames"):
+            statistics = json.loads(vde("wire", "stats", control, "--format", "json"))["right-to-left"]
+        assert statistics["dropped"] == {"down": 1}
+        assert "DOWN" in vde("wire", "up", control, "--dir", "rl")
+        vde("wire", "up", control)
+        vde("wire", "clear", control)
+        right.send(frame(4))
+        assert left.receive() == frame(4)
+        assert "write 5ms" in vde("wire", "set", control, "delay=5", status=2)
+        assert vde("wire", "reset", control).count("nothing set") == 2
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_S) == 130
+
+
+def test_options_rules_and_directions(short_path: Path, clients: tuple[VdeClient, VdeClient, str, str]) -> None:
+    _, _, one, other = clients
+    arguments = (
+        "--delay",
+        "5ms",
+        one,
+        "--left-to-right",
+        "loss=100%",
+        other,
+        "--rule",
+        "src 02:00:00:00:00:07: loss=0%",
+    )
+    with wire(short_path, *arguments) as process:
+        state = json.loads(vde("wire", "show", os.fspath(short_path / "w"), "--format", "json"))
+        assert state["left-to-right"]["settings"] == {"delay": "5ms", "loss": "100%"}
+        assert state["right-to-left"]["settings"] == {"delay": "5ms"}
+        assert state["right-to-left"]["rules"] == [{"match": "src 02:00:00:00:00:07", "settings": {"loss": "0%"}}]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+
+
+def test_a_wire_ends_with_its_switch(short_path: Path, start_switch: StartSwitch) -> None:
+    one, other = start_switch(name="a"), start_switch(name="b")
+    with wire(short_path, str(one.directory), str(other.directory), "--delay", "1ms") as process:
+        one.stop()
+        assert process.wait(PATIENCE_S) == 1
+        assert process.stderr is not None
+        assert "vde wire: " in process.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("null://",), "two VNLs"),
+        (("null://", "nope://"), "nope:// is unknown"),
+        (("null://", "null://", "--delay", "5"), "write 5ms"),
+        (("null://", "null://", "--rule", "vlan 10"), "MATCH: NAME=VALUE"),
+        (("null://", "null://", "--at", "5s burn"), "set, reset, clear, up, down"),
+        (("null://", "null://", "--trace", "/nonexistent"), "No such file"),
+        (("set", "/nonexistent/wire"), "NAME=VALUE or --NAME VALUE"),
+        (("why", "x"), "the number of a frame"),
+    ],
+)
+def test_mistakes_are_told(arguments: tuple[str, ...], expected: str) -> None:
+    assert expected in vde("wire", *arguments, status=2)
+
+
+def test_a_wire_that_does_not_run() -> None:
+    assert "no wire" in vde("wire", "show", "/nonexistent/wire", status=4)
+
+
+def test_a_wire_by_name(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", os.fspath(short_path))
+    process = subprocess.Popen([VDE, "wire", "null://", "null://", "--name", "n1", "--loss", "1%"])
+    try:
+        while not (short_path / "vde" / "wires" / "n1").exists():
+            assert process.poll() is None
+            os.sched_yield()
+        assert "loss 1%" in vde("wire", "show", "n1")
+    finally:
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
+    assert not (short_path / "vde").exists()
