@@ -41,6 +41,8 @@ async def resolve(host: str, port: int, family: socket.AddressFamily, interface:
         raise LinkBroken(f"{host!r} cannot be resolved: {error.args[-1]}") from None
     place: Place = found[0][4]  # type: ignore[assignment]
     if len(place) == 4 and not place[3] and _is_link_local(place[0]):
+        if not interface:
+            raise ConfigError(f"{host!r} is link-local: if=INTERFACE names its link")
         return place[0], place[1], place[2], interface
     return place
 

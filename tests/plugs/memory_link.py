@@ -12,7 +12,7 @@ from vde.link import FRAMES_PER_BATCH, Link
 
 
 class MemoryLink(Link):
-    """Lossless. `wall_ns` of what is behind it is nobody's business."""
+    """One of two ends; lossless."""
 
     def __init__(self, mtu_octets: int | None = None) -> None:
         super().__init__()

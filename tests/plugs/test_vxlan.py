@@ -20,6 +20,8 @@ HEADER = bytes.fromhex("0800000000002a00")
         ("vxlan://239.0.0.1/v4/v6", "exclude each other"),
         ("vxlan://239.0.0.1,127.0.0.1", "one multicast group, or peers"),
         ("vxlan://127.0.0.1/v6", "no IPv6 address"),
+        ("vxlan://fe80::1", "link-local: if=INTERFACE"),
+        ("vxlan://ff02::7", "link-local: if=INTERFACE"),
         ("vxlan://127.0.0.1/vni=16777216", "0 to 16777215"),
         ("vxlan://127.0.0.1/bind=203.0.113.77", "203.0.113.77"),
         ("vxlan://" + ",".join(["127.0.0.1"] * 257), "at most 256"),
