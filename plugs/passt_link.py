@@ -156,8 +156,9 @@ async def open_passt_link(plan: Plan, surroundings: Surroundings) -> AsyncIterat
     if names := refusals(plan):
         raise ConfigError(f"nat://: passt cannot do {', '.join(names)}; engine=libslirp can")
     ours, theirs = socket.socketpair()
-    with ours, theirs, tempfile.TemporaryDirectory(prefix="vde-passt") as home:
-        process, told = await _start(plan, theirs, home)
+    with ours, theirs:
+        with tempfile.TemporaryDirectory(prefix="vde-passt") as home:
+            process, told = await _start(plan, theirs, home)
         shown = {
             "engine": "passt",
             "host": str(plan.host4) if plan.host4 else None,

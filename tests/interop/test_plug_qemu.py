@@ -61,7 +61,7 @@ def start(need_tool: NeedTool, netdev: str, number: int) -> Guest:
     return Guest([
         need_tool("qemu-system-i386"), "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", "-m", "96",
         "-kernel", str(image.kernel), "-initrd", str(image.initrd),
-        "-append", f"{image.default_cmdline} hostname=guest{number} ip4=192.0.2.{number}/24",
+        "-append", f"{image.default_cmdline} no_timer_check hostname=guest{number} ip4=192.0.2.{number}/24",
         "-netdev", netdev, "-device", f"virtio-net-pci,netdev=n0,mac=02:00:00:00:00:0{number}",
     ])  # fmt: skip
 
