@@ -104,14 +104,14 @@ def _show(lab: dict[str, Any]) -> None:
 
 def _plugs(node: dict[str, Any]) -> str:
     match node["kind"]:
-        case "qemu":
+        case "qemu" | "uml" | "view":
             plugged = [nic for nic in node["interfaces"] if nic["segment"]]
             return ", ".join(f"{nic['name']} → {nic['segment']}:{nic['port']}" for nic in plugged) or "-"
         case "cable":
             return " ↔ ".join(f"{end['segment']}:{end['port']}" for end in node["ends"])
         case "wire":
             return " ↔ ".join(node["ends_of_link"])
-        case "plug" | "nat":
+        case "plug" | "nat" | "host-nic":
             return f"{node['vnl']} → {node['segment']}:{node['port']}"
         case "capture":
             return f"{', '.join(node['interfaces'])} → {node['path']}"

@@ -6,7 +6,7 @@ from vde.lab import schema
 from vde.lab.diagnostics import Code, Complaints, did_you_mean, listed, shown
 from vde.lab.document import find
 from vde.lab.forms import is_address
-from vde.lab.resolved import AnyCheck, AnyNode, ConsoleCheck, Guest, PingCheck, Plug, Tap
+from vde.lab.resolved import AnyCheck, AnyNode, ConsoleCheck, Guest, PingCheck, Plug, Station, Tap, View
 from vde.lab.validate import Validated
 
 
@@ -62,9 +62,13 @@ class _Rules:
     def guest(self, name: str) -> bool:
         """Whether the node can be asked on its console."""
         node = self.nodes.get(name)
-        if isinstance(node, Guest):
+        if isinstance(node, View) and node.command:
+            text = f"view '{name}' runs a command of its own, and no shell that a check could type to"
+            self.complain(("node",), text, "leave its 'command' out, and start that from the shell")
+            return False
+        if isinstance(node, Guest | View):
             return True
-        guests = [guest for guest, node in self.nodes.items() if isinstance(node, Guest)]
+        guests = [guest for guest, node in self.nodes.items() if isinstance(node, Guest | View)]
         if node is not None:
             self.complain(
                 ("node",), f"node '{name}' has no console: one of {listed(guests) or '(no node)'} was expected"
@@ -85,7 +89,7 @@ class _Rules:
                 )
             return None
         found = None
-        if isinstance(node, Guest):
+        if isinstance(node, Station):
             found = next((nic.ipv4 or nic.ipv6 for nic in node.nics if nic.ipv4 or nic.ipv6), None)
         elif isinstance(node, Tap):
             found = node.ipv4 or node.ipv6

@@ -7,14 +7,14 @@ The CPU is always emulated: KVM is not everywhere, and a nested one can hang a g
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 
 from vde.image.cmdline import guest_parameters
 from vde.lab.forms import FROM_FILES
-from vde.lab.resolved import Capture, Guest, Nic, Plug, Segment, Wire
+from vde.lab.resolved import Capture, Guest, Nic, Plug, Segment, View, Wire
 from vde.lab.schema import NicModel
 from vde.vnl import quote
 from vde.wire.distribution import NAMES as SHAPES
@@ -27,6 +27,7 @@ DEVICES: dict[NicModel, str] = {
     "rtl8139": "rtl8139",
     "ne2k": "ne2k_pci",
 }
+READY_LINE = "vde-guest ready:"  # docs/images.md
 USUAL_NIC: NicModel = "virtio"
 
 
@@ -126,6 +127,34 @@ def _nic(index: int, nic: Nic, directories: dict[str, Path]) -> Sequence[str]:
     directory = str(directories[nic.attachment.segment]).replace(",", ",,")  # QEMU's way to write a comma
     port = f",port={nic.attachment.port}" if nic.attachment.port is not None else ""
     return "-netdev", f"vde,id=net{index},sock={directory}{port}", "-device", f"{device},netdev=net{index}"
+
+
+def view_command(vde: Sequence[str], view: View, vnls: Mapping[str, str], directory: Path) -> list[str]:
+    """A process with its own view, which says on its console that it is ready.
+
+    Args:
+        vde: the program.
+        view: which.
+        vnls: by interface, what it is plugged into.
+        directory: the topology's, to which the overlay's is relative.
+    """
+    command = [*vde, "view", "--root", "--pid", "--hostname", view.hostname]
+    for nic in view.nics:
+        command += ["--net", vnls.get(nic.interface, "null://"), "--ifname", nic.interface, "--mac", nic.mac]
+        for address in (nic.ipv4, nic.ipv6):
+            command += ["--addr", str(address)] if address is not None else []
+    if not view.nics:
+        command += ["--net", "none"]
+    if view.gateway is not None:
+        command += ["--gw", str(view.gateway)]
+    if view.nameserver is not None:
+        command += ["--dns", str(view.nameserver)]
+    if view.overlay is not None:
+        command += ["--overlay-tmp"] if view.overlay == "tmp" else ["--overlay", str(directory / view.overlay)]
+    if view.time_offset_s:
+        command.append(f"--time-offset={view.time_offset_s}s")
+    said = f"echo '{READY_LINE} hostname={view.hostname}'; exec \"$@\""
+    return [*command, "--", "/bin/sh", "-c", said, "sh", *(view.command or ("/bin/sh", "-i"))]
 
 
 def parameters(guest: Guest) -> str:

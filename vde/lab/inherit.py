@@ -74,11 +74,22 @@ def _check_places(validated: Validated, complaints: Complaints) -> None:
 
 def said(options: NodeOptions) -> set[str]:
     """The keys that have a value."""
-    return {key for key in options.model_fields_set if getattr(options, key) is not None} - {"members"}
+    return {key for key in keys_of(options) if value_of(options, key) is not None}
+
+
+def keys_of(options: NodeOptions) -> set[str]:
+    """The keys that are there, as the file spells them."""
+    fields = type(options).model_fields
+    return {fields[name].alias or name for name in options.model_fields_set} - {"members"}
+
+
+def value_of(options: NodeOptions, key: str) -> Any:
+    """What is said about a key."""
+    return getattr(options, key.replace("-", "_"))
 
 
 def _check_kind(path: Keys, kind: str, options: NodeOptions, validated: Validated, complaints: Complaints) -> None:
-    for key in sorted(options.model_fields_set - KEYS_OF_KIND[kind] - {"members"}):
+    for key in sorted(keys_of(options) - KEYS_OF_KIND[kind]):
         others = listed(other for other, keys in KEYS_OF_KIND.items() if key in keys)
         place = find(validated.tree, (*path, key), key=True)
         complaints.add(
@@ -112,7 +123,7 @@ def _merge(name: str, own: NodeOptions, validated: Validated, complaints: Compla
     origins: dict[str, Keys] = {}
     for path, options in layers:
         for key in said(options) & (KEYS_OF_KIND[kind] if kind else COMMON_KEYS):
-            value = getattr(options, key)
+            value = value_of(options, key)
             if key == "depends_on" and isinstance(value, list):
                 value = dict.fromkeys(value, Dependency())
             if key in MERGED and isinstance(value, dict) and isinstance(values.get(key), dict):

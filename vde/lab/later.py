@@ -18,7 +18,7 @@ LATER: Mapping[str, frozenset[str]] = {
     "node": _words("""
         agent aliases auto-remove binds cap-add certificate clock cmd config console console-script cpu-set cpus
         credentials device devices disk disks entrypoint env env-files environment exec external files gdb
-        healthcheck host hostname impair initrd kernel link-apply-mode mgmt-ipv4 mgmt-ipv6 nat network-mode place
+        healthcheck host initrd kernel link-apply-mode mgmt-ipv4 mgmt-ipv6 nat network-mode place
         privileged restart restart-policy role runtime schedule shm-size snapshot stages startup-config
         startup-delay stop-signal sysctls time tmpfs type user vlan vlans volumes
     """),
@@ -29,7 +29,7 @@ LATER: Mapping[str, frozenset[str]] = {
     "end": _words("down ipv4 ipv6 schedule tc up vars vlan vlans"),
     "check": _words("after every exec frame http level never on tcp wait"),
     "kind": _words("""
-        bochs dhcp dns exec external generator host host-nic i386 linux macvlan mips ppc router sink tunnel uml
-        umps3 view vxlan
+        bochs dhcp dns exec external generator host i386 linux macvlan mips ppc router sink tunnel
+        umps3 vxlan
     """),
 }

@@ -5,21 +5,26 @@ and waits until it is ready. So there is no list of phases: what does not depend
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import trio
 
 from vde import clock
+from vde.errors import ConfigError
 from vde.lab import run_record, tap
 from vde.lab.commands import (
     GuestFiles,
     capture_command,
+    parameters,
     plug_command,
     qemu_command,
     segment_vnl,
     switch_command,
+    view_command,
     wire_command,
 )
 from vde.lab.diagnostics import did_you_mean, listed
@@ -42,9 +47,11 @@ from vde.lab.resolved import (
     Segment,
     Station,
     Tap,
+    View,
     Wire,
     attachments,
     needed,
+    plugs,
 )
 from vde.lab.transcript import Transcript
 
@@ -179,7 +186,16 @@ class LiveLab:
             case Segment():
                 program = self._program(node)
                 command = switch_command(program, node, self.home.segment(node.name), self.home.management(node.name))
-                return Launch(lambda console: command, self.home.readiness(node.name), has_console=False)
+                return Launch(lambda console: command, self.home.readiness(node.name))
+            case Guest(kind="uml"):
+                return self._uml_launch(node)
+            case View():
+                vnls = {
+                    slot: segment_vnl(self.home.segment(end.segment), end.port) for slot, end in plugs(node).items()
+                }
+                command = view_command(OWN, node, vnls, self.home.file.parent)
+                # Shells that one types to ignore SIGTERM.
+                return Launch(lambda console: command, None, "terminal", signal.SIGHUP)
             case Guest():
                 program, guest = self._program(node), node
                 image = self.images[node.image]
@@ -188,25 +204,57 @@ class LiveLab:
                 return Launch(
                     lambda console: qemu_command(program, guest, files, directories, console),
                     None,
-                    has_console=True,
+                    "descriptor",
                 )
             case Cable():
                 ends = [f"{self.home.segment(end.segment)}[{end.port}]" for end in node.ends]
                 command = [*OWN, "cable", *ends]
-                return Launch(lambda console: command, self.home.readiness(node.name), has_console=False)
+                return Launch(lambda console: command, self.home.readiness(node.name))
             case Wire():
                 one, other = (segment_vnl(self.home.segment(end.segment), end.port) for end in node.ends)
                 control, directory = self.home.wire(node.name), self.home.file.parent
                 command = wire_command(OWN, node, (one, other), control, directory)
-                return Launch(lambda console: command, self.home.readiness(node.name), has_console=False)
+                return Launch(lambda console: command, self.home.readiness(node.name))
             case Plug(attachment=end):
                 command = plug_command(OWN, node, segment_vnl(self.home.segment(end.segment), end.port))
-                return Launch(lambda console: command, self.home.readiness(node.name), has_console=False)
+                # Files that a VNL names are relative to the topology's directory.
+                return Launch(lambda console: command, self.home.readiness(node.name), directory=self.home.file.parent)
             case Capture():
                 command = capture_command(OWN, node, self.home.name, self.home.runtime, self.home.file.parent)
-                return Launch(lambda console: command, self.home.readiness(node.name), has_console=False)
+                return Launch(lambda console: command, self.home.readiness(node.name))
             case Tap():
                 raise AssertionError("a tap is no process")
+
+    def _uml_launch(self, node: Guest) -> Launch:
+        from vde.host import uml
+
+        image = self.images[node.image]
+        ends = plugs(node)
+        cards = [
+            uml.Card("vde", segment_vnl(self.home.segment(end.segment), end.port), mac=nic.mac)
+            for nic in node.nics
+            if (end := ends.get(nic.interface))
+        ]
+        directory = self.home.runtime / "u" / node.name
+        directory.mkdir(parents=True, exist_ok=True)
+        words = " ".join(filter(None, [image.cmdline, parameters(node), node.cmdline]))
+        try:
+            uml.check(image.kernel, cards)
+            launch = uml.prepare(
+                image.kernel,
+                directory,
+                cards,
+                initrd=image.initrd,
+                memory_mib=node.memory_octets >> 20,
+                parameters=words,
+                plug_directory=Path(sys.executable).parent,
+            )
+        except ConfigError as error:
+            raise LabFailed(f"node '{node.name}': {error}") from None
+        command = list(launch.arguments)
+        return Launch(
+            lambda console: command, None, "terminal", directory=launch.directory, environment=launch.environment
+        )
 
     def _program(self, node: AnyNode) -> str:
         found = program_of(node)
@@ -216,12 +264,12 @@ class LiveLab:
         return path
 
     async def stop(self, names: Iterable[str]) -> None:
-        """End nodes: first what is plugged in, then what it is plugged into."""
+        """End nodes: first what listens, then what is plugged in, then what it is plugged into."""
         going = [self.nodes[name] for name in names if name in self.nodes]
-        for is_segment in (False, True):
+        for turn in range(3):
             async with trio.open_nursery() as nursery:
                 for live in going:
-                    if isinstance(live.node, Segment) is is_segment:
+                    if _turn(live.node) == turn:
                         nursery.start_soon(live.stop)
 
     def guest(self, name: str) -> LiveNode:
@@ -233,7 +281,7 @@ class LiveLab:
         live = self.nodes.get(name)
         if live is None:
             raise LabFailed(f"there is no node '{name}' in lab '{self.home.name}' (it has {', '.join(self.nodes)})")
-        if not isinstance(live.node, Guest):
+        if not isinstance(live.node, Guest | View):
             raise LabFailed(f"node '{name}' is a {live.node.kind}, which has no console")
         return live
 
@@ -314,6 +362,8 @@ class LiveLab:
                     "management": os.fspath(self.home.management(node.name)),
                 }
             case Station():
+                if isinstance(node, View):
+                    facts |= {"command": list(node.command), "hostname": node.hostname}
                 if isinstance(node, Guest):
                     facts |= {"image": node.image, "architecture": node.architecture}
                 facts["interfaces"] = [
@@ -342,3 +392,14 @@ class LiveLab:
             case Cable():
                 facts["ends"] = [{"segment": end.segment, "port": end.port} for end in node.ends]
         return facts
+
+
+def _turn(node: AnyNode) -> int:
+    """When it is stopped."""
+    match node:
+        case Capture():
+            return 0
+        case Segment():
+            return 2
+        case _:
+            return 1

@@ -3,30 +3,36 @@
     waiting → starting → ready → stopping → stopped          (asked to end)
                   └────────┴──→ dead                         (ended by itself; the text says how)
 
-A switch or cable is ready when it says so (sd_notify(3)), a guest when its console shows the ready line of our images,
-a tap when its addresses are set.
+A switch, cable, wire, plug or capture is ready when it says so (sd_notify(3)), a guest or view when its console shows
+the ready line of our images, a tap when its addresses are set.
 """
 
 import contextlib
+import fcntl
 import os
+import signal
 import socket
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import struct
+import termios
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 import trio
 
 from vde import clock
-from vde.lab import tap
+from vde.lab import commands, tap
 from vde.lab.console import Console
 from vde.lab.errors import LabFailed
 from vde.lab.process import Process, how_it_ended
 from vde.lab.resolved import AnyNode, Tap
 from vde.lab.transcript import Transcript, text_lines
 
-READY_LINE = b"vde-guest ready:"  # docs/images.md
+READY_LINE = commands.READY_LINE.encode()
 READY_MOST_OCTETS = 4096
+WINDOW = 24, 200  # lines and columns; chosen: line editors do not wrap what checks type
 DRAIN_S = 1.0  # chosen: how long what an ended program wrote may take to arrive, if a child of it holds the pipe
 LAST_LINES = 8  # chosen: what is shown of a dead node
 
@@ -52,12 +58,18 @@ class Launch:
     Attributes:
         command: program and arguments; gets the number of the console's descriptor, 0 if there is none.
         readiness: where it says that it is ready; None for a guest, whose console does.
-        has_console: it has a serial line.
+        console: its serial line: none, an inherited descriptor, or a terminal that is its standard input and output.
+        farewell: the signal that asks it to end.
+        directory: where it runs.
+        environment: what is different in it.
     """
 
     command: Callable[[int], list[str]]
     readiness: Path | None
-    has_console: bool
+    console: Literal["none", "descriptor", "terminal"] = "none"
+    farewell: signal.Signals = signal.SIGTERM
+    directory: Path = Path("/")
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class LiveNode:
@@ -149,31 +161,28 @@ class LiveNode:
 
     async def _live(self, launch: Launch) -> str:
         async with contextlib.AsyncExitStack() as stack:
-            environment = dict(os.environ)
+            environment = {**os.environ, **launch.environment}
             readiness = None
             if launch.readiness is not None:
                 readiness = stack.enter_context(_bound(launch.readiness))
                 environment["NOTIFY_SOCKET"] = os.fspath(launch.readiness)
-            inherited: list[socket.socket] = []
-            if launch.has_console:
-                ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-                stack.callback(theirs.close)
-                inherited.append(theirs)
-                self.console = Console(trio.SocketStream(trio.socket.from_stdlib_socket(ours)), self.console_transcript)
-                stack.push_async_callback(self._drop_console)
-            number = inherited[0].fileno() if inherited else 0
-            process = Process(launch.command(number), environment, [number] if inherited else [])
+            number, opened = 0, contextlib.ExitStack()
+            with opened:
+                if launch.console != "none":
+                    stream, number = _terminal(opened) if launch.console == "terminal" else _line(opened)
+                    self.console = Console(stream, self.console_transcript)
+                    stack.push_async_callback(self._drop_console)
+                terminal = number if launch.console == "terminal" else 0
+                inherited = [number] if number else []
+                process = Process(launch.command(number), environment, inherited, terminal, launch.directory)
             stack.push_async_callback(process.aclose)
-            for end in inherited:
-                end.close()
             self.pid, self.started_ns = process.pid, clock.monotonic_ns()
             self.change(State.STARTING)
             self.started.set()
             try:
                 return how_it_ended(await self._attend(process, readiness))
-            except trio.Cancelled:
-                await process.end()
-                raise
+            finally:
+                await process.end(launch.farewell)
 
     async def _attend(self, process: Process, readiness: trio.socket.SocketType | None) -> int:
         async with trio.open_nursery() as watchers:
@@ -245,6 +254,21 @@ class LiveTap(LiveNode):
                 await trio.to_thread.run_sync(done.undo)
             stopping = self.state is State.STOPPING or self._scope.cancelled_caught
             self.change(State.STOPPED if stopping else State.DEAD, "" if stopping else text)
+
+
+def _line(stack: contextlib.ExitStack) -> tuple[trio.abc.Stream, int]:
+    """A serial line: our end, and the number of the other, which `stack` closes."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    stack.callback(theirs.close)
+    return trio.SocketStream(trio.socket.from_stdlib_socket(ours)), theirs.fileno()
+
+
+def _terminal(stack: contextlib.ExitStack) -> tuple[trio.abc.Stream, int]:
+    """A terminal: our end, and the number of the other, which `stack` closes."""
+    ours, theirs = os.openpty()
+    stack.callback(os.close, theirs)
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *WINDOW, 0, 0))
+    return trio.lowlevel.FdStream(ours), theirs
 
 
 @contextlib.contextmanager

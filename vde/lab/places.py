@@ -13,6 +13,7 @@
         control                            the supervisor's socket
         s/NODE/                            a switch's directory, as any VDE client takes it
         m/NODE                             its console, for unixterm and vdecmd
+        u/NODE/                            where a User-Mode Linux keeps its socket
         w/LINK                             a wire's control socket
         r/NODE                             where a program says that it is ready (sd_notify(3))
 

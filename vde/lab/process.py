@@ -27,13 +27,22 @@ class Process:
         output: the reading end of the pipe.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], descriptors: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        descriptors: Sequence[int] = (),
+        terminal: int = 0,
+        directory: Path = Path("/"),
+    ) -> None:
         """Start it.
 
         Args:
             command: program and arguments.
             environment: the whole environment.
             descriptors: of ours that it inherits under the same numbers.
+            terminal: one of them, that is its terminal and its standard input, output and error; 0: none.
+            directory: where it runs.
 
         Raises:
             OSError: no process, no memory, no descriptor.
@@ -41,13 +50,13 @@ class Process:
         if threading.current_thread() is not threading.main_thread():
             raise InternalError("a node's process must be started by the main thread: it dies with the thread")
         self._popen = subprocess.Popen(
-            [sys.executable, "-I", "-S", os.fspath(SHIM), str(os.getpid()), *command],
+            [sys.executable, "-I", "-S", os.fspath(SHIM), str(os.getpid()), str(terminal), *command],
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=descriptors,
-            cwd="/",
+            cwd=directory,
         )
         assert self._popen.stdout is not None
         self.pid = self._popen.pid
@@ -61,10 +70,10 @@ class Process:
             await trio.lowlevel.wait_readable(self._pidfd)
         return int(self._popen.returncode)
 
-    async def end(self, grace_s: float = GRACE_S) -> int:
+    async def end(self, farewell: signal.Signals = signal.SIGTERM, grace_s: float = GRACE_S) -> int:
         """Ask it to end, and kill it if it does not; it is gone when this returns, cancelled or not."""
         with trio.CancelScope(shield=True):
-            self.signal(signal.SIGTERM)
+            self.signal(farewell)
             with trio.move_on_after(grace_s):
                 await self.wait()
             self.signal(signal.SIGKILL)  # does nothing if it ended in time

@@ -30,7 +30,7 @@ def find_program(name: str) -> str | None:
 def program_of(node: AnyNode) -> tuple[str, str] | None:
     """The program that a node is, and the Debian package or other place where it comes from."""
     match node:
-        case Guest(architecture=architecture):
+        case Guest(kind="qemu", architecture=architecture) if architecture != "x86_64":
             return QEMU[architecture]
         case Segment():
             return SWITCH, "this project, whose installation is not complete"

@@ -10,20 +10,22 @@ from vde.errors import ConfigError
 from vde.image.recipe import RECIPES
 from vde.lab.diagnostics import Code, Complaints
 from vde.lab.document import find, read_file
-from vde.lab.resolve import resolve
+from vde.lab.resolve import AnyArchitecture, resolve
 from vde.lab.resolved import Lab, Plug
-from vde.lab.schema import Architecture
 from vde.lab.validate import Validated, validate
 
 SUFFIXES = (".vlab.yml", ".vlab.yaml")
 
 
-def known_images() -> Mapping[str, Architecture]:
-    """The architecture of every image of a machine that there is a recipe for."""
-    return {name: _ARCHITECTURES[recipe.architecture] for name, recipe in RECIPES.items() if recipe.kind == "machine"}
+def known_images() -> Mapping[str, AnyArchitecture]:
+    """The architecture of every image that there is a recipe for."""
+    return {
+        name: _ARCHITECTURES["amd64" if recipe.kind == "uml" else recipe.architecture]
+        for name, recipe in RECIPES.items()
+    }
 
 
-_ARCHITECTURES: Mapping[str, Architecture] = {"i386": "i386", "mipsel": "mipsel"}
+_ARCHITECTURES: Mapping[str, AnyArchitecture] = {"i386": "i386", "mipsel": "mipsel", "amd64": "x86_64"}
 
 
 def usual_name(path: Path) -> str:
@@ -34,7 +36,7 @@ def usual_name(path: Path) -> str:
     return path.name
 
 
-def load(path: Path, shown_as: str | None = None, images: Mapping[str, Architecture] | None = None) -> Lab:
+def load(path: Path, shown_as: str | None = None, images: Mapping[str, AnyArchitecture] | None = None) -> Lab:
     """The lab of a file, its ports not allotted yet.
 
     Args:

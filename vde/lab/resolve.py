@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from vde.lab import wiring
 from vde.lab.check_rules import resolve_checks
-from vde.lab.commands import USUAL_NIC
+from vde.lab.commands import USUAL_NIC, host_name
 from vde.lab.dependencies import resolve_dependencies
 from vde.lab.diagnostics import Code, Complaints, did_you_mean, listed, shown
 from vde.lab.document import find
@@ -17,19 +17,24 @@ from vde.lab.forms import NAME, TAP_NAME
 from vde.lab.inherit import Options, inherit
 from vde.lab.links import names, select
 from vde.lab.nat import nat_vnl
-from vde.lab.resolved import AnyNode, Attachment, Capture, Guest, Lab, Milestone, Nic, Plug, Segment, Tap
+from vde.lab.resolved import AnyNode, Attachment, Capture, Guest, Lab, Milestone, Nic, Plug, Segment, Tap, View
 from vde.lab.schema import MOST_NICS, Architecture
 from vde.lab.schema import Nic as NicOptions
 from vde.lab.station import mac_address, tap_name
 from vde.lab.subnets import check_addresses
 from vde.lab.units import show_memory
 from vde.lab.validate import Validated
-from vde.vnl import VnlError
+from vde.vnl import VnlError, quote
 from vde.vnl import parse as parse_vnl
 
 USUAL_MEMORY_OCTETS = 128 << 20  # a Debian kernel with the image's initramfs boots in it
 LEAST_MEMORY_OCTETS = 32 << 20  # chosen: with less the kernel cannot unpack the initramfs
 MOST_MEMORY_OCTETS = 2 << 30  # QEMU's limit for Malta and for i386 without PAE
+
+
+UML_IMAGE = "uml"
+UML_ARCHITECTURE: Literal["x86_64"] = "x86_64"
+AnyArchitecture = Architecture | Literal["x86_64"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Names:
 
 
 def resolve(
-    validated: Validated, usual_name: str, images: Mapping[str, Architecture], complaints: Complaints
+    validated: Validated, usual_name: str, images: Mapping[str, AnyArchitecture], complaints: Complaints
 ) -> Lab | None:
     """The lab, its ports not allotted yet.
 
@@ -145,7 +150,7 @@ class _Resolver:
     validated: Validated
     names: Names
     wires: wiring.Wiring
-    images: Mapping[str, Architecture]
+    images: Mapping[str, AnyArchitecture]
     complaints: Complaints
     dependencies: Mapping[str, dict[str, Milestone]]
 
@@ -154,8 +159,12 @@ class _Resolver:
         match options.kind:
             case "switch" | "hub" as kind:
                 return self.segment(kind, options, common)
-            case "qemu":
-                return self.guest(options, common)
+            case "qemu" | "uml" as kind:
+                return self.guest(kind, options, common)
+            case "view":
+                return self.view(options, common)
+            case "host-nic":
+                return self.host_nic(options, common)
             case "tap" | "bridge" as kind:
                 return self.tap(kind, options, common)
             case "plug":
@@ -251,9 +260,34 @@ class _Resolver:
             )
         return made
 
-    def guest(self, options: Options, common: dict[str, Any]) -> Guest | None:
+    def host_nic(self, options: Options, common: dict[str, Any]) -> Plug | None:
+        attachment = self.single(options)
+        interface = options.get("interface", options.name)
+        if not TAP_NAME.fits(interface):
+            text = f"the host has no interface {shown(interface)}, where names have 1 to 15 characters"
+            self.complain(Code.NAME, options, None, text, "give it an 'interface'")
+            return None
+        if attachment is None:
+            return None
+        return Plug(**common, kind="host-nic", vnl=f"pcap://{quote(interface)}", attachment=attachment)
+
+    def view(self, options: Options, common: dict[str, Any]) -> View:
+        command = options.get("command", ())
+        nics = self.nics(options)
+        return View(
+            **common,
+            command=("/bin/sh", "-c", command) if isinstance(command, str) else tuple(command),
+            overlay=options.get("overlay"),
+            hostname=options.get("hostname") or host_name(options.name),
+            time_offset_s=options.get("time-offset", 0),
+            nameserver=options.get("nameserver"),
+            nics=tuple(nic.model_copy(update={"model": None}) for nic in nics),
+            gateway=options.get("gateway"),
+        )
+
+    def guest(self, kind: Literal["qemu", "uml"], options: Options, common: dict[str, Any]) -> Guest | None:
         name = options.name
-        image, architecture = self.image(options)
+        image, architecture = self.image(kind, options)
         memory = options.get("memory", USUAL_MEMORY_OCTETS)
         if not LEAST_MEMORY_OCTETS <= memory <= MOST_MEMORY_OCTETS:
             limits = f"an amount from {show_memory(LEAST_MEMORY_OCTETS)} to {show_memory(MOST_MEMORY_OCTETS)}"
@@ -266,8 +300,11 @@ class _Resolver:
         nics = self.nics(options)
         if image is None or architecture is None:
             return None
+        if kind == "uml":
+            nics = tuple(nic.model_copy(update={"model": None}) for nic in nics)
         return Guest(
             **common,
+            kind=kind,
             image=image,
             architecture=architecture,
             memory_octets=memory,
@@ -278,8 +315,10 @@ class _Resolver:
             gateway=options.get("gateway"),
         )
 
-    def image(self, options: Options) -> tuple[str | None, Architecture | None]:
+    def image(self, kind: str, options: Options) -> tuple[str | None, AnyArchitecture | None]:
         name, image, wanted = options.name, options.get("image"), options.get("architecture")
+        if image is None and kind == "uml":
+            image = UML_IMAGE
         if image is None:
             if not self.validated.was_cut(*options.origin("image"), "image"):
                 text = f"node '{name}' has no 'image', which is required"
@@ -289,6 +328,11 @@ class _Resolver:
         if architecture is None:
             hint = did_you_mean(image, self.images) or f"images: {listed(self.images)}"
             self.complain(Code.NO_IMAGE, options, "image", f"there is no image {shown(image)}", hint)
+        elif (architecture == UML_ARCHITECTURE) is not (kind == "uml"):
+            other = "a QEMU guest's" if kind == "uml" else "for User-Mode Linux"
+            self.complain(
+                Code.ARCHITECTURE, options, "image", f"'image' of node '{name}' is '{image}', which is {other}"
+            )
         elif wanted not in (None, architecture):
             self.complain(
                 Code.ARCHITECTURE,
@@ -304,6 +348,7 @@ class _Resolver:
         said = options.get("nics", {})
         plugged = self.wires.guests.get(name, {})
         usual = said if isinstance(said, str) else USUAL_NIC
+        self.check_models(options)
         cards: dict[str, NicOptions] = {}
         for interface, card in said.items() if isinstance(said, dict) else ():
             if not wiring.is_guest_interface(interface):
@@ -332,6 +377,14 @@ class _Resolver:
             self.nic(name, interface, cards.get(interface), plugged.get(interface), usual) for interface in interfaces
         ]
         return self.with_addresses(options, nics)
+
+    def check_models(self, options: Options) -> None:
+        """Only QEMU has network cards to choose from."""
+        said = options.get("nics", {})
+        cards = said.values() if isinstance(said, dict) else [said]
+        if options.kind != "qemu" and any((card.model if isinstance(card, NicOptions) else card) for card in cards):
+            text = f"a node of kind '{options.kind}' has no models of network cards"
+            self.complain(Code.NOT_OF_KIND, options, "nics", text, "nics: {eth0: {ipv4: 10.0.0.1/24}}")
 
     def nic(
         self, node: str, interface: str, card: NicOptions | None, plugged: wiring.Plugged | None, usual: Any

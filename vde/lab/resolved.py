@@ -85,26 +85,44 @@ class Station(Node):
 
 
 class Guest(Station):
-    """A QEMU process."""
+    """A QEMU process, or a User-Mode Linux."""
 
-    kind: Literal["qemu"] = "qemu"
+    kind: Literal["qemu", "uml"] = "qemu"
     image: str
-    architecture: Architecture
+    architecture: Architecture | Literal["x86_64"]
     memory_octets: int
     cpu: str | None = None
     machine: str | None = None
     cmdline: str = ""
 
 
+class View(Station):
+    """A process of the host with a network, and if asked for files, a host name and clocks, of its own (`vde view`).
+
+    Attributes:
+        command: its words; empty: a shell, on the console.
+        overlay: directory, relative to the topology's, where changes of files go; `tmp`: into memory.
+        time_offset_s: of its monotonic clocks.
+        nameserver: which it asks for names.
+    """
+
+    kind: Literal["view"] = "view"
+    command: tuple[str, ...] = ()
+    overlay: str | None = None
+    hostname: str
+    time_offset_s: int = 0
+    nameserver: IPv4Address | IPv6Address | None = None
+
+
 class Plug(Node):
     """A process that joins a segment to whatever a VNL names.
 
     Attributes:
-        vnl: that; of a `nat`, made from its options.
+        vnl: that; of a `nat` or `host-nic`, made from its options.
         address4, address6: of a `nat`: its own in the lab.
     """
 
-    kind: Literal["plug", "nat"]
+    kind: Literal["plug", "nat", "host-nic"]
     vnl: str
     attachment: Attachment
     address4: IPv4Interface | None = None
@@ -195,7 +213,7 @@ class Capture(Node):
     points: tuple[CapturePoint, ...] = ()
 
 
-AnyNode = Annotated[Segment | Guest | Plug | Tap | Cable | Wire | Capture, Field(discriminator="kind")]
+AnyNode = Annotated[Segment | Guest | View | Plug | Tap | Cable | Wire | Capture, Field(discriminator="kind")]
 
 
 class LinkEnd(Runs):
@@ -278,7 +296,7 @@ class Lab(Runs):
             if not needed(node) | node.depends_on.keys() <= self.nodes.keys():
                 raise ValueError(f"node {key!r} depends on a node that is not there")
         for check in self.checks.values():
-            if not isinstance(self.nodes.get(check.node), Guest):
+            if not isinstance(self.nodes.get(check.node), Guest | View):
                 raise ValueError(f"check {check.name!r} is about {check.node!r}, which is no guest")
         return self
 

@@ -20,7 +20,7 @@ from vde.lab import forms
 from vde.lab.diagnostics import Code
 from vde.wire.schedule import Entry
 
-Kind = Literal["switch", "hub", "qemu", "tap", "bridge", "nat", "plug"]
+Kind = Literal["switch", "hub", "qemu", "tap", "bridge", "host-nic", "nat", "plug", "view", "uml"]
 NicModel = Literal["pcnet", "virtio", "e1000", "rtl8139", "ne2k"]
 Architecture = Literal["i386", "mipsel"]
 Condition = Literal["started", "ready", "healthy", "service_started", "service_healthy"]
@@ -122,6 +122,13 @@ Dependencies = Annotated[
 ]
 
 
+Command = Annotated[
+    Annotated[str, forms.ARGUMENT, Tag("@text")]
+    | Annotated[list[Annotated[str, forms.ARGUMENT]], Field(min_length=1, max_length=256), Tag("@list")],
+    spellings(text="text for a shell", list="a list of words"),
+]
+
+
 class NodeOptions(Said):
     """What can be said about a node, or by `defaults`, `kinds` and `groups` about many."""
 
@@ -138,43 +145,63 @@ class NodeOptions(Said):
     fstp: bool | None = Field(default=None, description="switch: fast spanning tree.")
 
     image: Annotated[str, Field(max_length=100)] | None = Field(
-        default=None, description="qemu: the guest's image (vde image list)."
+        default=None, description="qemu, uml: the guest's image (vde image list)."
     )
     architecture: Architecture | None = Field(default=None, description="qemu: the guest's; by default the image's.")
-    memory: Annotated[int, forms.MEMORY] | None = Field(default=None, description="qemu: such as 128M, the default.")
+    memory: Annotated[int, forms.MEMORY] | None = Field(
+        default=None, description="qemu, uml: such as 128M (the default)."
+    )
     cpu: Annotated[str, forms.QEMU_WORD] | None = Field(
         default=None, description="qemu: the CPU's model, in QEMU's words."
     )
     machine: Annotated[str, forms.QEMU_WORD] | None = Field(
         default=None, description="qemu: the board, in QEMU's words."
     )
-    nics: Nics | None = Field(default=None, description="qemu: a model for all interfaces, or a mapping of interfaces.")
+    nics: Nics | None = Field(
+        default=None, description="qemu: a model for all interfaces; qemu, uml, view: a mapping of interfaces."
+    )
     cmdline: Annotated[str, forms.CMDLINE] | None = Field(
-        default=None, description="qemu: more for the kernel's command line."
+        default=None, description="qemu, uml: more for the kernel's command line."
     )
     gateway: Annotated[IPv4Address | IPv6Address, forms.GATEWAY] | None = Field(
-        default=None, description="qemu: the default route."
+        default=None, description="qemu, uml, view: the default route."
     )
 
     ipv4: Annotated[IPv4Interface, forms.IPV4] | None = Field(
         default=None,
-        description="qemu, tap, bridge, nat: ADDRESS/PREFIX of eth0, of the host's interface, of the gateway.",
+        description="qemu, uml, view, tap, bridge, nat: ADDRESS/PREFIX of eth0, or of the host's interface.",
     )
     ipv6: Annotated[IPv6Interface, forms.IPV6] | None = Field(
         default=None,
-        description="qemu, tap, bridge, nat: ADDRESS/PREFIX of eth0, of the host's interface, of the gateway.",
+        description="qemu, uml, view, tap, bridge, nat: ADDRESS/PREFIX of eth0, or of the host's interface.",
     )
     dhcp: bool | None = Field(default=None, description="nat: lend addresses by DHCP; by default true.")
     dns: bool | None = Field(default=None, description="nat: answer DNS queries as the host does; by default true.")
     ports: Annotated[list[Annotated[str, forms.FORWARD]], Field(max_length=MOST_FORWARDS)] | None = Field(
         default=None, description="nat: [HOST:]PORT:NODE:PORT[/udp]: ports of the host that lead to a node."
     )
+    command: Command | None = Field(
+        default=None, description="view: what runs: text for /bin/sh, or a list of words; by default a shell."
+    )
+    overlay: Annotated[str, forms.FILE] | None = Field(
+        default=None,
+        description="view: directory that keeps its changes of files; 'tmp': in memory.",
+    )
+    hostname: Annotated[str, forms.HOST_NAME] | None = Field(
+        default=None, description="view: its host name; by default the node's name."
+    )
+    time_offset: Annotated[int, forms.TIME_OFFSET] | None = Field(
+        default=None, alias="time-offset", description="view: of its monotonic clocks, such as -30d or +2h."
+    )
+    nameserver: Annotated[IPv4Address | IPv6Address, forms.GATEWAY] | None = Field(
+        default=None, description="view: which it asks for names."
+    )
     vnl: Annotated[str, forms.VNL_TEXT] | None = Field(
         default=None, description="plug: what to join, such as udp://:5000->10.0.0.2:5000 (vde plug --help)."
     )
 
     interface: Annotated[str, forms.TAP_NAME] | None = Field(
-        default=None, description="tap, bridge: the host's interface; by default the node's name."
+        default=None, description="tap, bridge, host-nic: the host's interface; by default the node's name."
     )
 
 
@@ -194,6 +221,10 @@ KEYS_OF_KIND: Mapping[str, frozenset[str]] = {
     | {"image", "architecture", "memory", "cpu", "machine", "nics", "cmdline", "gateway", "ipv4", "ipv6"},
     "tap": COMMON_KEYS | {"interface", "ipv4", "ipv6"},
     "bridge": COMMON_KEYS | {"interface", "ipv4", "ipv6"},
+    "host-nic": COMMON_KEYS | {"interface"},
+    "view": COMMON_KEYS
+    | {"command", "overlay", "hostname", "time-offset", "nameserver", "nics", "gateway", "ipv4", "ipv6"},
+    "uml": COMMON_KEYS | {"image", "memory", "nics", "cmdline", "gateway", "ipv4", "ipv6"},
     "nat": COMMON_KEYS | {"ipv4", "ipv6", "dhcp", "dns", "ports"},
     "plug": COMMON_KEYS | {"vnl"},
 }

@@ -27,9 +27,8 @@ from vde.lab.validate import Validated
 from vde.wire.impairments import Impairments, merge
 
 JOINTS = frozenset({"switch", "hub"})
-STATIONS = frozenset({"qemu"})  # with interfaces eth0…
 TAPS = frozenset({"tap", "bridge"})  # interfaces of the host that the switch itself opens
-PLUGS = frozenset({"nat", "plug"})  # with one end, and no interface that one could name
+PLUGS = frozenset({"nat", "plug", "host-nic"})  # with one end, and no interface that one could name
 GUEST_INTERFACE = re.compile(r"eth(0|[1-9][0-9]?)")
 SWITCH_PORT = re.compile(r"(?:eth|port)?([0-9]{1,5})")
 USUAL_PORTS = 32  # vde_switch's default

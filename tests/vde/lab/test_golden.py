@@ -15,7 +15,7 @@ from vde.lab.run_record import resolved_yaml
 GOLDEN = Path(__file__).parents[2] / "golden" / "lab"
 WRONG = sorted((GOLDEN / "errors").glob("*.yml"))
 RIGHT = sorted((GOLDEN / "resolved").glob("*.yml"))
-IMAGES = {"debian-i386": "i386", "debian-malta": "mipsel"}
+IMAGES = {"debian-i386": "i386", "debian-malta": "mipsel", "uml": "x86_64"}
 
 
 def compare(expected: Path, text: str, regen: bool) -> None:

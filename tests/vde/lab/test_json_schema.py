@@ -52,7 +52,7 @@ def test_what_is_wrong_for_us_is_wrong_for_the_schema(file: Path) -> None:
 
 
 KINDS = st.fixed_dictionaries(
-    {"kind": st.sampled_from(["switch", "hub", "qemu", "tap"])},
+    {"kind": st.sampled_from(["switch", "hub", "qemu", "tap", "bridge", "nat", "view", "uml"])},
     optional={
         "image": st.just("debian-i386"),
         "memory": st.sampled_from(["64M", "0.5G", None]),
@@ -60,13 +60,24 @@ KINDS = st.fixed_dictionaries(
         "ipv4": st.sampled_from(["10.0.0.1/24", "10.0.0.2/24"]),
         "nics": st.sampled_from(["pcnet", {"eth0": None}, {"eth0": {"model": "virtio"}, "eth1": "ne2k"}]),
         "labels": st.just({"a": 1, "b": True}),
+        "dhcp": st.booleans(),
+        "ports": st.sampled_from([["8080:a:80"], ["127.0.0.1:53:b:53/udp"], []]),
+        "command": st.sampled_from(["exec sleep 1", ["sleep", "1"]]),
+        "time-offset": st.sampled_from(["-30d", "+2h", "1s"]),
         "x-own": st.just([1]),
     },
 )
+IMPAIRED = {
+    "name": "slow",
+    "endpoints": ["a", {"node": "b", "impair": {"loss": "1%", "keep-order": True, "gap": 5}}],
+    "impair": {"delay": "40ms", "ber": 1e-6, "jitter": "1ms"},
+    "schedule": ["20s set loss=100%", "25s every 60s down"],
+}
 PLAUSIBLE = st.fixed_dictionaries(
     {"nodes": st.dictionaries(st.sampled_from("abc"), KINDS, min_size=1)},
     optional={
-        "links": st.lists(st.sampled_from(["a -- b", "b:1 -- c", ["a", "c"], {"endpoints": ["a", "b"]}]), max_size=3),
+        "links": st.lists(st.sampled_from(["a -- b", "b:1 -- c", ["a", "c"], {"endpoints": ["a", "b"]}, IMPAIRED]), max_size=3),
+        "captures": st.sampled_from([[{"on": ["a--b"], "file": "x", "ring": {"files": 2, "size": "1K"}}], None]),
         "defaults": st.sampled_from([{"image": "debian-i386"}, {"numports": 4, "kind": "hub"}, None]),
         "seed": st.sampled_from([1, "x", None]),
     },

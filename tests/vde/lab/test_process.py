@@ -129,11 +129,24 @@ def test_the_shim_does_not_start_anything_for_a_parent_that_is_gone() -> None:
     """The race between fork and prctl: the parent is not who it should be."""
     shim = Path(__file__).parents[3] / "vde" / "lab" / "child.py"
     done = subprocess.run(
-        [sys.executable, "-I", "-S", shim, "1", "/bin/echo", "started"], capture_output=True, check=False
+        [sys.executable, "-I", "-S", shim, "1", "0", "/bin/echo", "started"], capture_output=True, check=False
     )
     assert done.returncode == 1
     assert done.stdout == b""
     assert b"the supervisor is gone" in done.stderr
+
+
+async def test_a_terminal_is_the_childs_own() -> None:
+    ours, theirs = os.openpty()
+    process = Process(["/bin/sh", "-c", "tty; echo >/dev/tty from here"], os.environ, [theirs], theirs)
+    os.close(theirs)
+    seen = b""
+    async with trio.lowlevel.FdStream(ours) as stream:
+        while b"from here\r\n" not in seen:
+            seen += await stream.receive_some()
+        assert seen.startswith(b"/dev/pts/")
+        assert await process.wait() == 0
+    await process.aclose()
 
 
 @pytest.mark.parametrize(
