@@ -76,7 +76,9 @@ IMPAIRED = {
 PLAUSIBLE = st.fixed_dictionaries(
     {"nodes": st.dictionaries(st.sampled_from("abc"), KINDS, min_size=1)},
     optional={
-        "links": st.lists(st.sampled_from(["a -- b", "b:1 -- c", ["a", "c"], {"endpoints": ["a", "b"]}, IMPAIRED]), max_size=3),
+        "links": st.lists(
+            st.sampled_from(["a -- b", "b:1 -- c", ["a", "c"], {"endpoints": ["a", "b"]}, IMPAIRED]), max_size=3
+        ),
         "captures": st.sampled_from([[{"on": ["a--b"], "file": "x", "ring": {"files": 2, "size": "1K"}}], None]),
         "defaults": st.sampled_from([{"image": "debian-i386"}, {"numports": 4, "kind": "hub"}, None]),
         "seed": st.sampled_from([1, "x", None]),
