@@ -25,11 +25,15 @@ Not supported: multicast and named peers at once; several VNIs in one link; VXLA
 """
 
 import errno
+import os
 import select
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import NoReturn
+
+import trio
 
 from plugs.overlay import VNI_MAX, VXLAN_OCTETS, Overlay
 from plugs.overlay_socket import (
@@ -44,7 +48,8 @@ from plugs.overlay_socket import (
     resolve,
 )
 from vde.descriptor_link import DescriptorLink
-from vde.errors import ConfigError, LinkBroken
+from vde.endpoint import EndpointKind, HandedOver, OverlayTerms
+from vde.errors import ConfigError, LinkBroken, LinkClosed
 from vde.frame import MTU_OCTETS
 from vde.link import Link
 from vde.plugspec import PlugSpec, Surroundings, option
@@ -138,6 +143,7 @@ class VxlanLink(DescriptorLink):
         meeting: Meeting,
         overlay: Overlay[Place],
         now_ns: Callable[[], int],
+        params: Params,
     ) -> None:
         super().__init__(ready.fileno(), udp.fileno())
         self._udp = udp
@@ -145,6 +151,7 @@ class VxlanLink(DescriptorLink):
         self._meeting = meeting
         self._overlay = overlay
         self._now_ns = now_ns
+        self._params = params
         self._peers = None if meeting.group else {_host(place) for place in meeting.remotes}
 
     def _read(self) -> bytes | None:
@@ -185,6 +192,33 @@ class VxlanLink(DescriptorLink):
             raise LinkBroken(f"the network has gone away: {error.strerror}") from error
         super()._write_failed(error)
 
+    async def watch(self) -> NoReturn:
+        """As `Link.watch`: the interface's removal."""
+        while self._watch.socket is not None and not self._watch.is_gone():
+            try:
+                await trio.lowlevel.wait_readable(self._watch.socket)
+            except trio.ClosedResourceError:
+                raise LinkClosed("the link is closed") from None
+        if self._watch.socket is not None:
+            raise LinkBroken("the interface has gone away")
+        await trio.sleep_forever()
+
+    def hand_over(self) -> HandedOver | None:
+        """As `Link.hand_over`."""
+        terms = OverlayTerms(
+            vni=self._params.vni,
+            remotes=self._meeting.remotes,
+            port=self._meeting.port,
+            only_remotes=self._meeting.group is None,
+            limit=self._params.hashsize,
+            expire_ns=self._params.expiretime * SECOND_NS,
+        )
+        return HandedOver(os.dup(self._udp.fileno()), EndpointKind.OVERLAY, overlay=terms)
+
+    def take_back(self) -> bool:
+        """As `Link.take_back`. What the forwarder learned is forgotten."""
+        return True
+
     def state(self) -> dict[str, str | int | float | bool | None]:
         """Where it is, and how much it knows."""
         shown = ",".join(place[0] for place in self._meeting.remotes)
@@ -214,7 +248,7 @@ async def open_vxlan(address: str, params: Params, surroundings: Surroundings) -
         ready.register(udp, select.EPOLLIN)
         if watch.socket is not None:
             ready.register(watch.socket, select.EPOLLIN)
-        link = VxlanLink(udp, watch, ready, meeting, overlay, surroundings.now_ns)
+        link = VxlanLink(udp, watch, ready, meeting, overlay, surroundings.now_ns, params)
         stack.callback(link.end)
         yield link
 

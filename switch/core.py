@@ -31,6 +31,7 @@ from switch.forwarding.contract import (
 )
 from switch.fstp import Fstp, PortActive, PortInactive, RootChanged, StateChanged, TopologyChanged
 from switch.ports import MANAGEMENT_PORT, Endpoint, Port, PortTable
+from vde.endpoint import OverlayTerms
 from vde.errors import Refused
 from vde.frame import format_mac
 
@@ -248,7 +249,9 @@ class Switch:
         if number in self.ports:
             self.ports.get(number).check_access(uid, is_member)
 
-    def plug_in(self, endpoint: Endpoint, fd: int, now_ns: int, others: Sequence[int] = ()) -> None:
+    def plug_in(
+        self, endpoint: Endpoint, fd: int, now_ns: int, others: Sequence[int] = (), overlay: OverlayTerms | None = None
+    ) -> None:
         """Attach an endpoint to its port, which is created if need be. The forwarder owns `fd`, and `others` that
         go with it (`vde.endpoint`), from now on.
 
@@ -258,7 +261,7 @@ class Switch:
         number = endpoint.port
         self.check_access(number, endpoint.uid)
         port = self.ports.get(number) if number in self.ports else self.create_port(number, now_ns, allocatable=True)
-        self.forwarder.attach(number, endpoint.id, fd, endpoint.kind, others)
+        self.forwarder.attach(number, endpoint.id, fd, endpoint.kind, others, overlay)
         endpoint.queue_frames = self.settings.queue_frames
         self.forwarder.set_queue(endpoint.id, endpoint.queue_frames)
         self.endpoints[endpoint.id] = endpoint

@@ -194,7 +194,7 @@ class PlugBoard:
             close=taken_out.cancel,
         )
         try:
-            self._switch.plug_in(endpoint, link.handed.fd, self._now_ns(), link.handed.others)
+            self._switch.plug_in(endpoint, link.handed.fd, self._now_ns(), link.handed.others, link.handed.overlay)
         except BaseException:
             link.discard()
             raise

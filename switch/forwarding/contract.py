@@ -37,6 +37,8 @@ Rules of forwarding (reference/behaviour: vde_switch 2.3.2, IEEE 802.1Q-2018 §8
     as they are; any other endpoint, a mirror and an event get complete, ordinary frames. One counts as one frame, with
     the octets that it has; rule 1 is applied to the longest segment that it would become. What its header says is
     checked; impossible is dropped (`OFFLOAD`).
+14. An endpoint may be a VXLAN network (`OVERLAY`, `vde.overlay`): a datagram that is none of it is dropped
+    (`OVERLAY`). It has no queue but its socket's; every copy for a remote that does not leave counts as one frame.
 
 Turns: a round serves every ready endpoint once, in the order of their numbers: first its queue, then its frames. They
 are at most `FRAMES_PER_TURN` (fewer if those of its last turn made more than `DELIVERIES_PER_TURN`); and only one, for
@@ -67,6 +69,7 @@ from switch.forwarding.terms import (
     PortStatistics,
     Watch,
 )
+from vde.endpoint import OverlayTerms
 
 __all__ = [
     "NO_VLAN",
@@ -118,10 +121,18 @@ class Forwarder(Protocol):
     def clear_member(self, vlan: int, port: int) -> None:
         """End a membership. Does not touch addresses."""
 
-    def attach(self, port: int, endpoint: int, fd: int, kind: EndpointKind, others: Sequence[int] = ()) -> None:
+    def attach(
+        self,
+        port: int,
+        endpoint: int,
+        fd: int,
+        kind: EndpointKind,
+        others: Sequence[int] = (),
+        overlay: OverlayTerms | None = None,
+    ) -> None:
         """Own `fd` from now on: made non-blocking, polled, closed at `detach`; and `others`, as `kind` says.
 
-        `endpoint` 0…2^31-1.
+        `endpoint` 0…2^31-1; `overlay` goes with an `OVERLAY`.
 
         Raises:
             KeyError, ValueError, OSError: it stays the caller's.

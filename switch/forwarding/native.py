@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import trio
 
+from switch.forwarding.overlay import packed
 from switch.forwarding.terms import (
     Bpdu,
     Direction,
@@ -23,6 +24,7 @@ from switch.forwarding.terms import (
     PortStatistics,
 )
 from vde import _native
+from vde.endpoint import OverlayTerms
 from vde.errors import InternalError
 
 
@@ -46,6 +48,18 @@ class NativeForwarder(_native.Forwarder):
             seed=seed & (1 << 64) - 1,
             io_uring=io_uring,
         )
+
+    def attach(
+        self,
+        port: int,
+        endpoint: int,
+        fd: int,
+        kind: int,
+        others: Sequence[int] = (),
+        overlay: OverlayTerms | None = None,
+    ) -> None:
+        """As `Forwarder.attach`."""
+        super().attach(port, endpoint, fd, kind, others, None if overlay is None else packed(overlay))
 
     def set_mirror(self, destination: int, sources: Mapping[int, Direction]) -> None:
         """As `Forwarder.set_mirror`."""

@@ -88,7 +88,7 @@ class Patch:
         Raises:
             ValueError: there is one already; OSError: the descriptor cannot be used. It stays the caller's.
         """
-        self._forwarder.attach(_PORTS[side], _PORTS[side], handed.fd, handed.kind, handed.others)
+        self._forwarder.attach(_PORTS[side], _PORTS[side], handed.fd, handed.kind, handed.others, handed.overlay)
 
     def unplug(self, side: Side) -> None:
         """Take the link out; its descriptor is closed. Raises `KeyError` if there is none."""

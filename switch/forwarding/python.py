@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from switch.forwarding.overlay import OverlayEnd
 from switch.forwarding.reference import Delivery, ReferencePlane
 from switch.forwarding.terms import (
     COUNT_MAX,
@@ -37,6 +38,7 @@ from switch.forwarding.terms import (
 )
 from vde import clock
 from vde._native import Ring
+from vde.endpoint import OverlayTerms
 
 ENDPOINTS_PER_ROUND = 64  # chosen
 IDLE_WAIT_MIN_NS = 10_000_000  # chosen: a garbage collection interval of 0 does not become a busy loop
@@ -68,6 +70,7 @@ class _Endpoint:
     queue: deque[bytes] = field(default_factory=deque)
     failed: bool = False
     ring: Ring | None = None
+    overlay: OverlayEnd | None = None
 
 
 class PythonForwarder(ReferencePlane):
@@ -92,7 +95,15 @@ class PythonForwarder(ReferencePlane):
 
     # -- endpoints ----------------------------------------------------------------------------------------------------
 
-    def attach(self, port: int, endpoint: int, fd: int, kind: EndpointKind, others: Sequence[int] = ()) -> None:
+    def attach(
+        self,
+        port: int,
+        endpoint: int,
+        fd: int,
+        kind: EndpointKind,
+        others: Sequence[int] = (),
+        overlay: OverlayTerms | None = None,
+    ) -> None:
         """As `Forwarder.attach`."""
         if self._closed:
             raise RuntimeError("attach: the forwarder is closed")
@@ -101,7 +112,11 @@ class PythonForwarder(ReferencePlane):
             self._attach_ring(endpoint, [fd, *others], listener=kind is EndpointKind.RING_LISTENER)
             return
         try:
-            connection = kind is not EndpointKind.DATAGRAM
+            connection = kind not in (EndpointKind.DATAGRAM, EndpointKind.OVERLAY)
+            if kind is EndpointKind.OVERLAY:
+                if overlay is None:
+                    raise ValueError("an overlay endpoint has terms")
+                _prepare_socket(fd, self.limits.send_buffer_octets)
             if kind is EndpointKind.TAP_VNET:
                 _refuse_offloads(fd)
             if kind is EndpointKind.DATAGRAM:
@@ -115,6 +130,8 @@ class PythonForwarder(ReferencePlane):
         end = _Endpoint(endpoint, fd, connection, transient, self.limits.queue_frames)
         if kind is EndpointKind.TAP_VNET:
             end.before = bytes(_VNET_OCTETS)
+        if overlay is not None and kind is EndpointKind.OVERLAY:
+            end.overlay = OverlayEnd(fd, overlay)
         self._endpoints[endpoint] = self._by_fd[fd] = end
 
     def _attach_ring(self, endpoint: int, descriptors: list[int], *, listener: bool) -> None:
@@ -142,6 +159,8 @@ class PythonForwarder(ReferencePlane):
         del self._endpoints[endpoint], self._by_fd[end.fd]
         if not end.failed:
             self._epoll.unregister(end.fd)
+        if end.overlay is not None:
+            end.overlay.release()
         os.close(end.fd)
         if end.ring is not None:
             end.ring.close()
@@ -254,7 +273,7 @@ class PythonForwarder(ReferencePlane):
             most = min(most, FRAMES_PER_SHORT_TURN)
         while frames < most:
             try:
-                octets = os.read(end.fd, len(end.before) + self.limits.max_frame_octets + 1)
+                octets = self._read(end)
             except BlockingIOError:
                 if hung_up and not frames:
                     self._fail(end, errno.ECONNRESET)
@@ -263,6 +282,10 @@ class PythonForwarder(ReferencePlane):
                 if error.errno not in end.transient:
                     self._fail(end, error.errno or errno.EIO)
                 break
+            if octets is None:
+                self.count_undelivered(end.number, DropReason.OVERLAY)
+                frames += 1
+                continue
             if not octets and end.connection:
                 self._fail(end, errno.ECONNRESET)
                 break
@@ -275,6 +298,11 @@ class PythonForwarder(ReferencePlane):
         end.lone_turns = end.lone_turns + 1 if singly and frames == 1 else 0
         if end.lone_turns >= LONE_TURNS:
             self._lone = (end.number, self._rounds)
+
+    def _read(self, end: _Endpoint) -> bytes | None:
+        if end.overlay is not None:
+            return end.overlay.receive(self.limits.max_frame_octets)
+        return os.read(end.fd, len(end.before) + self.limits.max_frame_octets + 1)
 
     def _receive_ring(self, end: _Endpoint, ring: Ring, now_ns: int) -> None:
         try:
@@ -322,6 +350,12 @@ class PythonForwarder(ReferencePlane):
         try:
             if end.ring is not None:
                 return end.ring.send([frame]) == 1
+            if end.overlay is not None:
+                full, refused = end.overlay.send(frame)
+                for reason, copies in ((DropReason.QUEUE_FULL, full), (DropReason.SEND_ERROR, refused)):
+                    for _ in range(copies):
+                        self.count_undelivered(end.number, reason)
+                return True
             os.write(end.fd, end.before + frame)
         except ValueError:  # longer than the ring's longest frame
             self.count_undelivered(end.number, DropReason.SEND_ERROR)

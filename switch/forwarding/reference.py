@@ -135,7 +135,7 @@ class ReferencePlane:
         return out
 
     def count_undelivered(self, endpoint: int, reason: DropReason) -> None:
-        """A delivery failed: `QUEUE_FULL` or `SEND_ERROR`."""
+        """A delivery failed: `QUEUE_FULL` or `SEND_ERROR`; or `OVERLAY`, where it came in."""
         self._ports[self._port_of[endpoint]].drop(reason)
 
     def collect(self, now_ns: int) -> None:

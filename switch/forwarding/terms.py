@@ -48,6 +48,7 @@ class DropReason(IntEnum):
     SEND_ERROR = 7
     MIRROR = 8
     OFFLOAD = 9
+    OVERLAY = 10
 
 
 class Direction(IntFlag):

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::limits::FRAMES_PER_TURN;
+use crate::overlay::Overlay;
 use crate::queue::Queue;
 use crate::room::Room;
 use frame_ring::Ring;
@@ -18,6 +19,8 @@ pub enum Kind {
     Tap,
     /// Rings in shared memory; the descriptor is readable when frames are there.
     Ring,
+    /// A VXLAN network's UDP socket.
+    Overlay,
     /// Likewise, with a virtio-net header before each frame: unfinished ones are taken and given.
     TapVnet,
 }
@@ -38,7 +41,7 @@ impl Kind {
 
     /// Does reading go on after this error? A datagram socket reports what befell its peer, once.
     pub fn survives(self, errno: i32) -> bool {
-        self == Kind::Datagram && matches!(errno, libc::ECONNRESET | libc::ECONNREFUSED)
+        matches!(self, Kind::Datagram | Kind::Overlay) && matches!(errno, libc::ECONNRESET | libc::ECONNREFUSED)
     }
 }
 
@@ -68,6 +71,8 @@ pub struct Endpoint {
     pub room: Room,
     /// Of kind `Ring`, and only of that.
     pub ring: Option<Box<Ring>>,
+    /// Of kind `Overlay`, and only of that.
+    pub overlay: Option<Box<Overlay>>,
 }
 
 impl Endpoint {
@@ -92,6 +97,7 @@ impl Endpoint {
             frames_per_turn: FRAMES_PER_TURN,
             room: Room::NONE,
             ring: Some(Box::new(ring)),
+            overlay: None,
         }
     }
 }
@@ -150,6 +156,7 @@ impl Prepared {
             frames_per_turn: FRAMES_PER_TURN,
             room: self.room,
             ring: None,
+            overlay: None,
         }
     }
 }

@@ -35,6 +35,7 @@ pub mod limits;
 pub mod mirror;
 pub mod offload;
 pub mod outbox;
+pub mod overlay;
 pub mod plane;
 mod poller;
 pub mod port;

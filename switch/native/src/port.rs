@@ -17,9 +17,10 @@ pub enum DropReason {
     SendError = 7,
     Mirror = 8,
     Offload = 9,
+    Overlay = 10,
 }
 
-pub const DROP_REASONS: usize = 10;
+pub const DROP_REASONS: usize = 11;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {

@@ -12,10 +12,12 @@ use crate::limits::{
 };
 use crate::offload::{Offload, Work};
 use crate::outbox::{Item, Outbox};
+use crate::overlay::{self, Overlay, Terms};
 use crate::plane::{Inbound, Plane};
 use crate::poller::{Poller, Ready, token};
 use crate::port::DropReason;
 use crate::receive::Receiver;
+use crate::room::Room;
 use crate::segment::Segments;
 use crate::send::{Leaving, Sender};
 use crate::shared;
@@ -84,6 +86,22 @@ impl State {
 
     /// Own `fd` if all goes well.
     pub fn attach(&mut self, port: u64, endpoint: u64, fd: RawFd, descriptor: Descriptor) -> Result<()> {
+        self.attach_as(port, endpoint, fd, descriptor, None)
+    }
+
+    /// Own `fd`, a UDP socket, as a VXLAN network, if all goes well.
+    pub fn attach_overlay(&mut self, port: u64, endpoint: u64, fd: RawFd, terms: Terms) -> Result<()> {
+        self.attach_as(port, endpoint, fd, Descriptor::Socket, Some(terms))
+    }
+
+    fn attach_as(
+        &mut self,
+        port: u64,
+        endpoint: u64,
+        fd: RawFd,
+        descriptor: Descriptor,
+        terms: Option<Terms>,
+    ) -> Result<()> {
         if self.closed {
             return Err(Error::State("attach: the forwarder is closed"));
         }
@@ -97,7 +115,12 @@ impl State {
         let (number, serial) = (endpoint as u32, self.endpoints.next_serial());
         self.poller.add(fd, token(number, serial))?;
         // SAFETY: the contract of `attach`: the descriptor is ours from here on.
-        let endpoint = unsafe { prepared.own(number, port, serial, limits.queue_frames) };
+        let mut endpoint = unsafe { prepared.own(number, port, serial, limits.queue_frames) };
+        if let Some(terms) = terms {
+            endpoint.kind = Kind::Overlay;
+            endpoint.room = Room::NONE;
+            endpoint.overlay = Some(Box::new(Overlay::new(terms)));
+        }
         if descriptor == Descriptor::TapVnet {
             self.receiver.grow();
         }
@@ -240,8 +263,10 @@ impl State {
         };
         let (fd, kind, port) = (endpoint.as_raw_fd(), endpoint.kind, endpoint.port);
         let mut turn = Turn { fd, kind, port, now_ns, frames: 0, deliveries: 0, error: None };
-        self.receive_batch(&mut turn, most);
+        let mut overlay = endpoint.overlay.take();
+        self.receive_batch(&mut turn, most, overlay.as_deref_mut());
         if let Some(endpoint) = self.endpoints.get_mut(slot) {
+            endpoint.overlay = overlay;
             (endpoint.bursty, endpoint.last_round) = (turn.frames > 1, self.rounds);
             endpoint.frames_per_turn = next_turn(turn.frames, turn.deliveries);
             endpoint.lone_turns = if singly && turn.frames == 1 { endpoint.lone_turns.saturating_add(1) } else { 0 };
@@ -284,12 +309,14 @@ impl State {
         }
     }
 
-    fn receive_batch(&mut self, turn: &mut Turn, most: usize) {
+    fn receive_batch(&mut self, turn: &mut Turn, most: usize, mut overlay: Option<&mut Overlay>) {
         self.receiver.begin();
         self.segments.clear();
         let (mut count, mut octets) = (0, 0);
         let mut take = || -> std::io::Result<()> {
-            if turn.kind == Kind::Tap {
+            if let Some(overlay) = overlay.as_deref_mut() {
+                count = overlay.receive(turn.fd, &mut self.receiver, most)?;
+            } else if turn.kind == Kind::Tap {
                 while count < most {
                     self.receiver.take_read(turn.fd, count)?;
                     count += 1;
@@ -323,6 +350,10 @@ impl State {
                 continue;
             }
             let inbound = Inbound { octets: self.receiver.frame(index), number: index as u16 };
+            if overlay.as_deref_mut().is_some_and(|overlay| !overlay.accept(index, inbound.octets)) {
+                self.plane.drop_frame(turn.port, DropReason::Overlay);
+                continue;
+            }
             self.plane.ingress(turn.port, inbound, received.truncated, turn.now_ns, &mut self.outbox);
         }
         turn.deliveries += self.outbox.items();
@@ -475,6 +506,14 @@ fn deliver<'a>(
     if let Some(ring) = &mut endpoint.ring {
         let outcome = shared::send(ring, items, |number| frame(number).0);
         if outcome != shared::Outcome::default() {
+            plane.drop_frames(endpoint.port, DropReason::QueueFull, outcome.full);
+            plane.drop_frames(endpoint.port, DropReason::SendError, outcome.refused);
+        }
+        return;
+    }
+    if let Some(overlay) = &mut endpoint.overlay {
+        let outcome = overlay.send(endpoint.fd.as_raw_fd(), items, |number| frame(number).0);
+        if outcome != overlay::Outcome::default() {
             plane.drop_frames(endpoint.port, DropReason::QueueFull, outcome.full);
             plane.drop_frames(endpoint.port, DropReason::SendError, outcome.refused);
         }

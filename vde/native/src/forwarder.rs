@@ -7,6 +7,7 @@ use crate::ring;
 use forwarder::endpoint::Descriptor;
 use forwarder::events::{Direction, Event};
 use forwarder::fdb::Entry;
+use forwarder::overlay::{Address, Terms};
 use forwarder::vlan::Member;
 use forwarder::{Error, Limits};
 use pyo3::exceptions::{PyKeyError, PyOSError, PyOverflowError, PyRuntimeError, PyValueError};
@@ -85,7 +86,8 @@ impl Forwarder {
     }
 
     /// `kind`: `vde.endpoint.EndpointKind`; `others` go with rings.
-    #[pyo3(signature = (port, endpoint, fd, kind, others=vec![]))]
+    #[pyo3(signature = (port, endpoint, fd, kind, others=vec![], overlay=None))]
+    #[allow(clippy::too_many_arguments)] // Python names them
     fn attach(
         &self,
         py: Python<'_>,
@@ -94,6 +96,7 @@ impl Forwarder {
         fd: i32,
         kind: u8,
         others: Vec<i32>,
+        overlay: Option<OverlayTuple>,
     ) -> PyResult<()> {
         let descriptor = match kind {
             0 => Descriptor::Socket,
@@ -105,6 +108,10 @@ impl Forwarder {
                 return ring::take::<5>(others).map(drop); // the duplicates do
             }
             4 => Descriptor::TapVnet,
+            5 => {
+                let terms = terms(overlay)?;
+                return self.with(py, |state| state.attach_overlay(port.0, endpoint.0, fd, terms));
+            }
             _ => return Err(PyValueError::new_err(format!("{kind} is no kind of endpoint"))),
         };
         self.with(py, |state| state.attach(port.0, endpoint.0, fd, descriptor))
@@ -269,6 +276,19 @@ impl FromPyObject<'_, '_> for Number {
             }
         })
     }
+}
+
+/// (VNI, remotes as sockaddrs, port, remotes only, addresses, expire_ns)
+type OverlayTuple = (u32, Vec<Vec<u8>>, u16, bool, usize, u64);
+
+fn terms(overlay: Option<OverlayTuple>) -> PyResult<Terms> {
+    let wrong = || PyValueError::new_err("an overlay endpoint has terms: a VNI of 24 bits and at least one remote");
+    let (vni, remotes, port, only_remotes, addresses_max, expire_ns) = overlay.ok_or_else(wrong)?;
+    let remotes = remotes.iter().map(|remote| Address::new(remote)).collect::<Option<Vec<_>>>().ok_or_else(wrong)?;
+    if vni >> 24 != 0 || remotes.is_empty() {
+        return Err(wrong());
+    }
+    Ok(Terms { vni, remotes, port, only_remotes, addresses_max, expire_ns })
 }
 
 fn raised(error: Error) -> PyErr {
