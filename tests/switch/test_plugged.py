@@ -78,8 +78,11 @@ class Rig:
         self.lines: list[str] = []
         self.opener = FakeOpener()
         self.switch = Switch(open_forwarder("python", Limits()), Settings(mac=bytes(6)), 0)
-        log = Log(lambda priority, line: self.lines.append(line) is None)
-        self.board = PlugBoard(self.switch, self.opener, lambda: int(trio.current_time() * 1e9), log)
+        self.board = PlugBoard(self.switch, self.opener, lambda: int(trio.current_time() * 1e9), Log(self.tell))
+
+    def tell(self, priority: int, line: str) -> bool:
+        self.lines.append(line)
+        return True
 
 
 @asynccontextmanager
