@@ -276,23 +276,20 @@ class _Tunnel:
                 finally:
                     link.handshaking -= 1
                 association = Association(link, channel, endpoint.path, endpoint.lock, self._timing)
+
+                def adopt() -> None:
+                    """Not before the peer sends by it: the last message of the handshake may have been lost."""
+                    if (before := link.adopt(association)) is not None:
+                        nursery.start_soon(_linger, before)
+
+                association.on_first_record = adopt
                 link.living += 1
-                async with trio.open_nursery() as own:
-                    own.start_soon(association.live)
-                    own.start_soon(self._adopt_when_heard, association, nursery)
+                await association.live()
                 link.living -= 1
                 if not params.reconnect and link.current is None and link.associations:
                     link.finish(LinkBroken(link.last_why or "the peer went away"))
 
             await endpoint.endpoint.serve(self._identity.context(link.on_refused), serve)
-
-    async def _adopt_when_heard(self, association: Association, nursery: trio.Nursery) -> None:
-        """A handshake's last message may be lost: send by an association once the peer has."""
-        await association.first_record.wait()
-        if not association.over.is_set():
-            before = self._link.adopt(association)
-            if before is not None:
-                nursery.start_soon(_linger, before)
 
 
 async def _linger(association: Association) -> None:

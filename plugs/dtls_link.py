@@ -10,7 +10,7 @@ trio allows one sender at a time on an endpoint, hence the locks.
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +53,7 @@ class Association:
         self.over = trio.Event()
         self.why = ""
         self.carried_octets = 0
-        self.first_record = trio.Event()
+        self.on_first_record: Callable[[], None] | None = None
         self.reassembler = Reassembler(link.counters.drop_in, link.mtu_octets)
         self.round_trip_ns: int | None = None
         self._link = link
@@ -117,7 +117,9 @@ class Association:
             self._heard_ns = now_ns
             self.carried_octets += len(record)
             found = self.reassembler.receive(record, now_ns)
-            self.first_record.set()
+            if (call := self.on_first_record) is not None:
+                self.on_first_record = None
+                call()
             self._link.on_record(self, found.frames)
             for body in found.pongs:
                 if len(body) == 8:
@@ -154,7 +156,6 @@ class Association:
         if not self.over.is_set():
             self.why = why
             self.over.set()
-            self.first_record.set()
             self._link.on_over(self)
 
     async def live(self) -> None:
