@@ -55,7 +55,8 @@ def switch_command(program: str, segment: Segment, directory: Path, management: 
 
 def segment_vnl(directory: Path, port: int | None) -> str:
     """The VNL of a segment's port."""
-    return f"vde://{quote(str(directory))}[port={port}]" if port is not None else f"vde://{quote(str(directory))}"
+    # Not [port=N]: User-Mode Linux would cut its option there.
+    return f"vde://{quote(str(directory))}[{port}]" if port is not None else f"vde://{quote(str(directory))}"
 
 
 def wire_command(vde: Sequence[str], wire: Wire, vnls: tuple[str, str], control: Path, directory: Path) -> list[str]:
