@@ -5,6 +5,7 @@ import errno
 import itertools
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 import trio
 
 from tests.interop.libvdeplug import Client, module_path
-from tests.interop.original_plug import open_original_plug
+from tests.interop.original_plug import PROGRAM, open_original_plug
 from tests.switch_process import SwitchProcess
 from tests.tools import NeedTool
 from tests.vde_client import VdeClient, frame
@@ -30,7 +31,7 @@ PATIENCE_S = 20.0
 @pytest.fixture
 def modules(short_path: Path, monkeypatch: pytest.MonkeyPatch, need_tool: NeedTool) -> str:
     """libvdeplug finds the module from now on."""
-    need_tool("/usr/bin/vde_plug")
+    need_tool(PROGRAM)
     path = module_path(short_path / "modules")
     monkeypatch.setenv("VDEPLUGIN_PATH", path)
     return path
@@ -218,3 +219,22 @@ async def test_vde_plug_between_rings_and_datagrams(modules: str, start_switch: 
             assert await trio.to_thread.run_sync(there.receive) == frame(1)
             there.send(frame(2, 1))
             assert await trio.to_thread.run_sync(here.receive) == frame(2, 1)
+
+
+def test_vde_plug_as_a_daemon(modules: str, start_switch: StartSwitch, short_path: Path) -> None:
+    first, second = start_switch(name="a"), start_switch(name="b")
+    pidfile = short_path / "pid"
+    command = [PROGRAM, "-d", "-p", str(pidfile), f"vdeshm://{first.directory}[5]", f"vdeshm://{second.directory}[5]"]
+    subprocess.run(command, check=True, timeout=PATIENCE_S)
+    with VdeClient(first.directory) as here, VdeClient(second.directory) as there:
+        for switch in (first, second):
+            while "module ring" not in "\n".join(switch.command("port/allprint")):
+                os.sched_yield()
+        here.send(frame(1))
+        assert there.receive() == frame(1)
+        there.send(frame(2, 1))
+        assert here.receive() == frame(2, 1)
+    daemon = os.pidfd_open(int(pidfile.read_text()))
+    signal.pidfd_send_signal(daemon, signal.SIGTERM)
+    assert readable(daemon, PATIENCE_S)
+    os.close(daemon)
