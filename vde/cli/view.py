@@ -201,7 +201,6 @@ async def _run(view: Any, running: Any) -> int:
         async with trio.open_nursery() as nursery:
             for net, descriptor, name in zip(view.nets, running.taps, running.names, strict=True):
                 await nursery.start(_keep, net.vnl, descriptor, name, here)
-            running.go()
             result: int = await attend(running)
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:

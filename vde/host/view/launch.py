@@ -2,8 +2,7 @@
 
     running = start(view, ["ping", "10.0.0.1"])      # before there is an event loop or a thread: it forks
     for descriptor in running.taps: …                # a descriptor of a tap for each of view.nets: frames, one a read
-    running.go()                                     # now the command begins
-    status = await attend(running)                   # 0…255, or minus a signal's number
+    status = await attend(running)                   # the command runs: 0…255, or minus a signal's number
 
 **Terminal.** The command stays in our process group, so the terminal's signals (Ctrl-C, Ctrl-Z, a new size) reach it
 and us; it is we who leave those to it. Signals sent to us alone are passed on. When it is stopped we stop too, so that
@@ -65,7 +64,7 @@ class Running:
         self._scratch = scratch
 
     def go(self) -> None:
-        """Let the command begin.
+        """Let the command begin; see `attend`, which does it when signals can be passed on.
 
         Raises:
             NotStarted: it cannot be executed.
@@ -122,7 +121,13 @@ def start(view: View, command: Sequence[str]) -> Running:
 
 
 async def attend(running: Running) -> int:
-    """Wait for the command's end, passing signals on; its exit status, or minus the number of the signal it died of.
+    """Let the command begin, and wait for its end, passing signals on.
+
+    Returns:
+        Its exit status, or minus the number of the signal that it died of.
+
+    Raises:
+        NotStarted: it cannot be executed.
 
     Cancellation: the command goes on; `close` kills it.
     """
@@ -130,6 +135,7 @@ async def attend(running: Running) -> int:
     watched -= {number for number in watched if signal.getsignal(number) is signal.SIG_IGN}  # nohup
     watched.add(signal.SIGCHLD)
     with trio.open_signal_receiver(*watched) as signals:
+        running.go()
         if (status := _look(running.pid)) is not None:
             return status
         async for number in signals:

@@ -22,6 +22,7 @@ Limits: a path without colons and commas for `DIRECTORY`; its file system must n
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ pstore rpc_pipefs securityfs selinuxfs sysfs tracefs
 """
 PSEUDO = frozenset(_PSEUDO_WORDS.split())
 AS_THEY_ARE = ("/proc", "/sys", "/dev")
+_ESCAPE = re.compile(rb"\\([0-7]{3})")  # blanks, tabs, line feeds and backslashes of paths
 _MOUNTS_MAX = 20_000  # the kernel allows 100 000 (fs.mount-max)
 
 
@@ -54,8 +56,8 @@ def read_mounts(text: str) -> list[Mounted]:
         before, _, after = line.partition(" - ")
         words = before.split(" ")
         if len(words) >= 5 and after:
-            path = words[4].encode().decode("unicode_escape").encode("latin-1").decode("utf-8", "surrogateescape")
-            found.append(Mounted(path, after.split(" ")[0]))
+            path = _ESCAPE.sub(lambda match: bytes([int(match[1], 8) & 0xFF]), os.fsencode(words[4]))
+            found.append(Mounted(os.fsdecode(path), after.split(" ")[0]))
     return found
 
 
@@ -82,6 +84,9 @@ class Layers:
         self._count = 0
         if any(character in str(directory) for character in ":,\\"):
             raise ConfigError(f"overlay {directory}: a path without ':', ',' and '\\' was expected")
+        for path in own:
+            if not path.is_dir():
+                raise ConfigError(f"own {path}: there is no such directory")
         try:
             for path in (self.root, self._upper, self._work):
                 path.mkdir(parents=True, exist_ok=True)
@@ -167,8 +172,6 @@ class Layers:
                     self._way(path, used)
         for own in self._own:
             if own == path or own.startswith(f"{path.rstrip('/')}/"):
-                if not os.path.isdir(own):
-                    raise ConfigError(f"own {own}: there is no such directory")
                 self._way(path, own)
                 self._take_below(own)
             elif path.startswith(f"{own.rstrip('/')}/"):
