@@ -12,11 +12,13 @@ import trio
 from plugs.pcap import PcapLink
 from plugs.registry import open_link
 from tests.plugs.own_namespace import inside, new_namespace, run_inside
+from tests.plugs.pairs.pcap import make_veth, wait_up
 from tests.plugs.surroundings import TestSurroundings
 from vde.errors import ConfigError, LinkBroken
 from vde.link import Link
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+PATIENCE_S = 20
 FRAME = bytes.fromhex("020000000009 020000000001 88b5") + bytes(46)
 
 
@@ -32,9 +34,9 @@ async def open_wire() -> AsyncIterator[Wire]:
     """`link` is pcap://v0, `far` pcap://v1, of one veth."""
     async with AsyncExitStack() as stack:
         namespace = stack.enter_context(new_namespace())
-        run_inside(namespace, "ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1")
-        for name in ("v0", "v1"):
-            run_inside(namespace, "ip", "link", "set", name, "up", "addrgenmode", "none")
+        stack.enter_context(trio.fail_after(PATIENCE_S))
+        make_veth(namespace, "v0", "v1")
+        await wait_up(namespace, "v0", "v1")
         with inside(namespace):
             link = await stack.enter_async_context(open_link("pcap://v0", TestSurroundings()))
             far = await stack.enter_async_context(open_link("pcap://v1", TestSurroundings()))
@@ -60,6 +62,7 @@ async def test_what_we_send_is_not_received() -> None:
 async def test_a_frame_with_the_interfaces_own_address_as_source_is_received() -> None:
     async with open_wire() as wire:
         run_inside(wire.namespace, "ip", "link", "set", "v0", "address", "02:00:00:00:00:01")
+        await wait_up(wire.namespace, "v0", "v1")
         await wire.far.send([FRAME])
         assert await wire.link.receive() == [FRAME]
 
