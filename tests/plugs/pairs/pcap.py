@@ -12,8 +12,6 @@ from tests.plugs.own_namespace import inside, new_namespace, run_inside
 from tests.plugs.pair import Ends, PairSpec
 from tests.plugs.surroundings import TestSurroundings
 
-POLL_S = 0.02
-
 
 def make_veth(namespace: int, name: str, peer: str) -> None:
     run_inside(namespace, "ip", "link", "add", name, "type", "veth", "peer", "name", peer)
@@ -25,7 +23,7 @@ async def wait_up(namespace: int, *names: str) -> None:
     """Until they carry frames: the kernel sees to that some time after they are set up, and drops frames before."""
     for name in names:
         while json.loads(run_inside(namespace, "ip", "-json", "link", "show", name))[0]["operstate"] != "UP":
-            await trio.sleep(POLL_S)
+            await trio.lowlevel.checkpoint()  # each look takes some milliseconds
 
 
 @asynccontextmanager
