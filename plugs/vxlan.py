@@ -19,6 +19,8 @@ exactly 0x08); the table keeps `hashsize` addresses whatever their hash. Debian 
 that it has learned: it gives sendmsg(2) an address without a length, which fails (EDESTADDRREQ), and the frame is lost
 until the address expires. What it sends to everybody arrives, and what we send to it as well.
 
+The link can be handed over to a forwarder, which then keeps the table; statistics are its port's.
+
 Limits: a frame of more than the network's MTU less 50 (IPv6: 70) octets is sent in IP fragments. The source port is
 `port`, not a hash of the frame (RFC 7348 §5 recommends one, for routers that share load).
 Not supported: multicast and named peers at once; several VNIs in one link; VXLAN-GPE, group policy.
