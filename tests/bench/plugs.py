@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -296,12 +297,17 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+def _raise_exit(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)  # namespaces and directories are removed on the way
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
+    signal.signal(signal.SIGTERM, _raise_exit)
     status = 0
     results: list[Result] = []
     try:
