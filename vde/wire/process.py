@@ -14,7 +14,6 @@ Bounds: `delay_line.py`, `queue.py`; `control.py` for connections.
 """
 
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -189,7 +188,7 @@ class WireProcess:
         second = right.hand_over()
         if second is None:
             self._open_patch = None
-            _close(first)
+            first.close()
             if not left.take_back():
                 raise _Reopen
             return
@@ -312,10 +311,6 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     for error in group.exceptions:
         leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return leaves
-
-
-def _close(given: HandedOver) -> None:
-    os.close(given.fd)
 
 
 def _nothing() -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_a_wire_is_set_while_it_runs(short_path: Path, clients: tuple[VdeClient,
         assert "left-to-right: frame 2; delayed 60ms" in vde("wire", "why", control, "2")
         vde("wire", "down", control)
         right.send(frame(3))
-        statistics = {}
+        statistics: dict[str, Any] = {}
         while not statistics.get("dropped_frames"):
             statistics = json.loads(vde("wire", "stats", control, "--format", "json"))["right-to-left"]
         assert statistics["dropped"] == {"down": 1}
