@@ -6,7 +6,7 @@
 
 where n is the number of a frame, counted from 1 for each direction. Two runs over the same frames decide the same;
 one impairment's numbers do not depend on another's being there, nor on other wires; and there is nothing to save in
-a snapshot. One hash serves eight frames in a row: measured 0.2 µs a number in CPython (0.9 µs with a hash for each).
+a snapshot. One hash serves eight frames in a row: measured some 0.6 µs a number in CPython.
 
 **Correlation** ρ between successive frames, exact in its distribution: x(n) = ρ·x(n−1) + √(1−ρ²)·z(n), where z(n) are
 standard normal (from the numbers above), and Φ(x(n)) is the uniform number. Every `RESTART` frames x(n) = z(n), so that
