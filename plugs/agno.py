@@ -27,8 +27,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from plugs.agno_cipher import KEY_OCTETS, AgnoCipher, longest_within
-from plugs.nested import NestedLink
+from plugs.parts.agno_cipher import KEY_OCTETS, AgnoCipher, longest_within
+from plugs.parts.nested import NestedLink
 from vde.errors import ConfigError
 from vde.link import Link
 from vde.plugspec import PlugSpec, Surroundings, option

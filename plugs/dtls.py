@@ -10,17 +10,17 @@
 makes a key for both ends. Opening does not wait for the peer: frames are dropped and counted (`no-peer`) while there is
 none, and a connector tries again with ever longer waits; with `reconnect=off` the link ends instead.
 
-Wire: DTLS 1.2 records with ECDHE and AEAD ciphers; in them the messages of `plugs.tunnel`: frames, fragments of frames
-that are longer than the path takes, pings, a goodbye. OpenSSL drops what was changed, and what comes twice (a window
-of 64 records); trio answers first messages with a cookie, so that forged addresses cost nothing. A listener has one
-peer: the last one that proved the key. Keys are renewed by a new handshake after `rekey` seconds or `rekey-octets`,
+Wire: DTLS 1.2 records with ECDHE and AEAD ciphers; in them the messages of `plugs.parts.tunnel`: frames, fragments of
+frames that are longer than the path takes, pings, a goodbye. OpenSSL drops what was changed, and what comes twice (a
+window of 64 records); trio answers first messages with a cookie, so that forged addresses cost nothing. A listener has
+one peer: the last one that proved the key. Keys are renewed by a new handshake after `rekey` seconds or `rekey-octets`,
 from another port, without loss; from a fixed port, what is in flight at that moment is lost.
 
 The path's MTU is the kernel's knowledge (datagrams are never fragmented by IP), at most `mtu`; set it lower where a
 firewall swallows the ICMP messages. `state()` shows the room of a record, the peer, and counts of strangers.
 
 Shown with: itself, through proxies that lose, change, repeat and reorder; openssl s_client and s_server (handshakes).
-Limits: one peer; 256 handshakes at a time; what `plugs.tunnel` says. Not supported: DTLS 1.3, PSK cipher suites.
+Limits: one peer; 256 handshakes at a time; what `plugs.parts.tunnel` says. Not supported: DTLS 1.3, PSK cipher suites.
 """
 
 import socket
@@ -32,11 +32,11 @@ from typing import Any
 import trio
 from OpenSSL import SSL
 
-from plugs.backoff import Backoff
-from plugs.beside import running
-from plugs.dtls_identity import CONNECTOR, LISTENER, Identity, from_files, from_key, read_key
-from plugs.dtls_link import LINGER_S, Association, DtlsLink, Timing, set_path_mtu
-from plugs.udp_path import UdpPath
+from plugs.parts.backoff import Backoff
+from plugs.parts.beside import running
+from plugs.parts.dtls_identity import CONNECTOR, LISTENER, Identity, from_files, from_key, read_key
+from plugs.parts.dtls_link import LINGER_S, Association, DtlsLink, Timing, set_path_mtu
+from plugs.parts.udp_path import UdpPath
 from vde.errors import ConfigError, LinkBroken, LinkClosed
 from vde.link import Link
 from vde.plugspec import PlugSpec, Surroundings, option

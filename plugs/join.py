@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import trio
 
-from plugs.places import widen
+from plugs.parts.places import widen
 from plugs.seqpacket import SeqpacketLink
 from vde.endpoint import EndpointKind, HandedOver
 from vde.errors import LinkBroken, LinkClosed

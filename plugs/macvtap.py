@@ -22,8 +22,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from plugs.hangup import Watched
-from plugs.removal import Removal
+from plugs.parts.hangup import Watched
+from plugs.parts.removal import Removal
 from plugs.tap import IFF_NO_PI, IFF_TAP, IFNAMSIZ, IFREQ_FLAGS, TUNSETIFF, TapLink
 from vde.errors import ConfigError, LinkBroken
 from vde.link import Link

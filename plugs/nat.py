@@ -30,12 +30,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from plugs.libslirp import PACKAGE as LIBSLIRP_PACKAGE
-from plugs.libslirp import load
-from plugs.nat_plan import NatOptions, Plan, plan
-from plugs.passt_link import PACKAGE as PASST_PACKAGE
-from plugs.passt_link import is_installed, open_passt_link, refusals
-from plugs.slirp_link import open_slirp_link
+from plugs.parts.libslirp import PACKAGE as LIBSLIRP_PACKAGE
+from plugs.parts.libslirp import load
+from plugs.parts.nat_plan import NatOptions, Plan, plan
+from plugs.parts.passt_link import PACKAGE as PASST_PACKAGE
+from plugs.parts.passt_link import is_installed, open_passt_link, refusals
+from plugs.parts.slirp_link import open_slirp_link
 from vde.errors import ConfigError
 from vde.link import Link
 from vde.plugspec import PlugSpec, Surroundings, option

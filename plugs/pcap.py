@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 import trio
 
-from plugs import offload
+from plugs.parts import offload
 from vde.descriptor_link import DescriptorLink
 from vde.errors import ConfigError, LinkBroken
 from vde.frame import HEADER_OCTETS, TAG_OCTETS

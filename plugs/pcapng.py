@@ -32,7 +32,7 @@ from pathlib import Path
 
 import trio
 
-from plugs.capture_reader import Captured, CaptureReader
+from plugs.parts.capture_reader import Captured, CaptureReader
 from vde import pcapng
 from vde.errors import ConfigError, LinkBroken, LinkEnded, WireError
 from vde.frame import MTU_OCTETS

@@ -30,8 +30,8 @@ from dataclasses import dataclass
 
 import trio
 
-from plugs.hangup import Watched
-from plugs.places import widen
+from plugs.parts.hangup import Watched
+from plugs.parts.places import widen
 from vde.errors import ConfigError, LinkBroken, LinkClosed
 from vde.link import FRAMES_PER_BATCH, SHORTEST_OCTETS, Link
 from vde.plugspec import PlugSpec, Surroundings, option

@@ -38,10 +38,20 @@ from dataclasses import dataclass
 
 import trio
 
-from plugs.backoff import Backoff
-from plugs.beside import running
-from plugs.framed import StreamLink
-from plugs.places import Place, bind_path, cannot, connect_stream, listen, read_place, remove_socket, resolve, widen
+from plugs.parts.backoff import Backoff
+from plugs.parts.beside import running
+from plugs.parts.framed import StreamLink
+from plugs.parts.places import (
+    Place,
+    bind_path,
+    cannot,
+    connect_stream,
+    listen,
+    read_place,
+    remove_socket,
+    resolve,
+    widen,
+)
 from vde.descriptor_link import DescriptorLink
 from vde.errors import ConfigError, LinkBroken, LinkClosed
 from vde.link import Link

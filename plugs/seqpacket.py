@@ -20,7 +20,7 @@ from typing import NoReturn
 
 import trio
 
-from plugs.hangup import Watched
+from plugs.parts.hangup import Watched
 from vde.descriptor_link import DescriptorLink
 from vde.endpoint import EndpointKind, HandedOver
 from vde.errors import ConfigError, LinkBroken, LinkClosed, LinkEnded

@@ -32,8 +32,8 @@ from typing import NoReturn, TypeVar
 
 import trio
 
-from plugs.hangup import Watched
-from plugs.places import UNIX_PATH_OCTETS, bind_path, remove_socket
+from plugs.parts.hangup import Watched
+from plugs.parts.places import UNIX_PATH_OCTETS, bind_path, remove_socket
 from vde._native import Ring
 from vde.endpoint import EndpointKind, HandedOver
 from vde.errors import ConfigError, LinkBroken, LinkClosed, LinkEnded, WireError

@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from plugs.nat_plan import NatOptions, plan
-from plugs.slirp_link import open_slirp_link
+from plugs.parts.nat_plan import NatOptions, plan
+from plugs.parts.slirp_link import open_slirp_link
 from vde.errors import ConfigError
 from vde.link import Link
 from vde.plugspec import PlugSpec, Surroundings, option

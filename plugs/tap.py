@@ -29,7 +29,7 @@ from typing import NoReturn
 
 import trio
 
-from plugs.removal import Removal
+from plugs.parts.removal import Removal
 from vde.descriptor_link import DescriptorLink
 from vde.endpoint import EndpointKind, HandedOver
 from vde.errors import ConfigError, LinkBroken, LinkClosed

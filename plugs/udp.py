@@ -29,7 +29,7 @@ from typing import Any
 
 import trio
 
-from plugs.places import widen
+from plugs.parts.places import widen
 from vde.descriptor_link import DescriptorLink
 from vde.endpoint import EndpointKind, HandedOver
 from vde.errors import ConfigError, LinkBroken

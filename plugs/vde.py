@@ -38,8 +38,8 @@ from typing import NoReturn
 
 import trio
 
-from plugs.hangup import Watched
-from plugs.places import widen
+from plugs.parts.hangup import Watched
+from plugs.parts.places import widen
 from vde.descriptor_link import DescriptorLink
 from vde.endpoint import EndpointKind, HandedOver
 from vde.errors import ConfigError, LinkBroken, LinkClosed, LinkEnded

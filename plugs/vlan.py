@@ -28,8 +28,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from plugs.nested import NestedLink
-from plugs.vlan_map import NO_VLAN, SERVICE_TPID, VID_MAX, VlanMap
+from plugs.parts.nested import NestedLink
+from plugs.parts.vlan_map import NO_VLAN, SERVICE_TPID, VID_MAX, VlanMap
 from vde.errors import ConfigError
 from vde.frame import TAG_OCTETS, TPID
 from vde.link import Link

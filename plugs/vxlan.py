@@ -37,8 +37,7 @@ from typing import NoReturn
 
 import trio
 
-from plugs.overlay import VNI_MAX, VXLAN_OCTETS, Overlay
-from plugs.overlay_socket import (
+from plugs.parts.overlay_socket import (
     InterfaceWatch,
     Place,
     family_of,
@@ -54,6 +53,7 @@ from vde.endpoint import EndpointKind, HandedOver, OverlayTerms
 from vde.errors import ConfigError, LinkBroken, LinkClosed
 from vde.frame import MTU_OCTETS
 from vde.link import Link
+from vde.overlay import VNI_MAX, VXLAN_OCTETS, Overlay
 from vde.plugspec import PlugSpec, Surroundings, option
 
 SECOND_NS = 1_000_000_000

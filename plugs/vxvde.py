@@ -31,8 +31,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from plugs.overlay import VNI_MAX, VXLAN_OCTETS, Overlay
-from plugs.overlay_socket import (
+from plugs.parts.overlay_socket import (
     InterfaceWatch,
     Place,
     family_of,
@@ -48,6 +47,7 @@ from vde.descriptor_link import DescriptorLink
 from vde.errors import ConfigError, LinkBroken
 from vde.frame import MTU_OCTETS
 from vde.link import Link
+from vde.overlay import VNI_MAX, VXLAN_OCTETS, Overlay
 from vde.plugspec import PlugSpec, Surroundings, option
 
 SECOND_NS = 1_000_000_000

@@ -11,8 +11,8 @@ import pytest
 import trio
 
 from plugs.dtls import open_dtls
-from plugs.dtls_link import DtlsLink
-from plugs.tunnel import FRAME, message
+from plugs.parts.dtls_link import DtlsLink
+from plugs.parts.tunnel import FRAME, message
 from tests.plugs.surroundings import TestSurroundings
 from tests.plugs.test_contract import collect, frame
 from tests.plugs.test_dtls import QUICK, make_certificate

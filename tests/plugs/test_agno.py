@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugs.agno import read_key, read_type
-from plugs.agno_cipher import AgnoCipher, Header, longest_within, parse
+from plugs.parts.agno_cipher import AgnoCipher, Header, longest_within, parse
 from tests.plugs.memory_link import MemorySurroundings, memory_links
 from vde.errors import ConfigError, WireError
 

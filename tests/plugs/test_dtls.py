@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugs.dtls import Params, open_dtls
-from plugs.dtls_link import DtlsLink
+from plugs.parts.dtls_link import DtlsLink
 from plugs.registry import check
 from tests.plugs.pairs.dtls import key_file
 from tests.plugs.surroundings import TestSurroundings

@@ -13,9 +13,10 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plugs import libslirp, nat, passt_link
-from plugs.nat_plan import Forward, NatOptions, Service, plan
-from plugs.passt_link import arguments, refusals
+from plugs import nat
+from plugs.parts import libslirp, passt_link
+from plugs.parts.nat_plan import Forward, NatOptions, Service, plan
+from plugs.parts.passt_link import arguments, refusals
 from plugs.registry import open_link
 from tests.plugs.surroundings import TestSurroundings
 from tests.plugs.test_contract import until_broken

@@ -10,12 +10,12 @@ import pytest
 import trio
 import trio.testing
 
-from plugs.capture_reader import Captured
+from plugs.parts.capture_reader import Captured
 from plugs.pcapng import ROTATE_LEAST
 from plugs.registry import open_link
 from tests.pcapng_reader import read_blocks
+from tests.plugs.parts.test_capture_reader import FRAME, interface, packet, pcap, read, section
 from tests.plugs.surroundings import TestSurroundings
-from tests.plugs.test_capture_reader import FRAME, interface, packet, pcap, read, section
 from vde.errors import ConfigError, LinkBroken, LinkEnded
 
 MS = 1_000

@@ -11,7 +11,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugs.framed import FramedStream, StreamLink
+from plugs.parts.framed import FramedStream, StreamLink
 from plugs.qemu import FRAME_OCTETS, Params, open_qemu
 from plugs.registry import open_link
 from tests.plugs.surroundings import TestSurroundings

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from plugs import registry
-from plugs.removal import RTM_DELLINK, removed
+from plugs.parts.removal import RTM_DELLINK, removed
 from switch.forwarding.patch import Patch, patch_through
 from tests.plugs.own_namespace import inside, new_namespace, run_inside
 from tests.plugs.surroundings import TestSurroundings

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plugs.parts.vlan_map import VlanMap
 from plugs.registry import find, open_link
 from plugs.vlan import read_map
-from plugs.vlan_map import VlanMap
 from tests.plugs.memory_link import MemorySurroundings, memory_links
 from tests.plugs.surroundings import TestSurroundings
 from vde import vnl

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from plugs import overlay_socket
+from plugs.parts import overlay_socket
 from plugs.registry import open_link
 from tests.plugs.pairs.vxlan import free_ports
 from tests.plugs.surroundings import TestSurroundings

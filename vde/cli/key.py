@@ -25,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it."""
-    from plugs.dtls_identity import key_name, new_key, read_key
+    from plugs.parts.dtls_identity import key_name, new_key, read_key
 
     if args.action == "new":
         try:

@@ -212,7 +212,7 @@ async def _keep(vnl: str, descriptor: int, name: str, here: Any, *, task_status:
     """Keep a tap joined to a VNL. The first attempt must succeed."""
     import trio
 
-    from plugs.backoff import Backoff
+    from plugs.parts.backoff import Backoff
     from vde.cli.programs.joining import join
     from vde.host.tap_link import ForeignTapLink
 

@@ -70,7 +70,7 @@ def _check_vnls(lab: Lab, validated: Validated, complaints: Complaints) -> None:
         try:
             registry.check(node.vnl)
             if node.kind == "nat":
-                from plugs.nat_plan import plan
+                from plugs.parts.nat_plan import plan
 
                 plan(registry.find("nat").read(parse(node.vnl))[1])
         except ConfigError as error:

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from plugs.dtls import Params, open_dtls
-from plugs.dtls_link import DtlsLink
+from plugs.parts.dtls_link import DtlsLink
 from tests.plugs.pair import Ends, PairSpec
 from tests.plugs.surroundings import TestSurroundings
 from tests.plugs.udp_ports import free_udp_port

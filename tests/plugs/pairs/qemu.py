@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trio
 
-from plugs.framed import StreamLink
+from plugs.parts.framed import StreamLink
 from plugs.qemu import Params, open_qemu
 from tests.plugs.pair import Ends, PairSpec
 from tests.plugs.surroundings import TestSurroundings

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from plugs.dtls_identity import CONNECTOR, LISTENER, key_name, private_key, read_key
+from plugs.parts.dtls_identity import CONNECTOR, LISTENER, key_name, private_key, read_key
 from vde.cli.main import main
 
 

@@ -1,10 +1,10 @@
-"""Messages, fragments and reassembly of `plugs.tunnel`."""
+"""Messages, fragments and reassembly of `plugs.parts.tunnel`."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugs.tunnel import (
+from plugs.parts.tunnel import (
     CLOSE,
     ECHO_OCTETS,
     FRAGMENT,

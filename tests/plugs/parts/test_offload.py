@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugs.offload import CWR, FIN_PSH, GSO_TCPV4, GSO_TCPV6, HEADER, NOTHING_TO_DO, checksum, finish
+from plugs.parts.offload import CWR, FIN_PSH, GSO_TCPV4, GSO_TCPV6, HEADER, NOTHING_TO_DO, checksum, finish
 
 ADDRESSES = bytes.fromhex("020000000001020000000002")
 

@@ -19,9 +19,9 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from plugs.beside import running
-from plugs.framed import StreamLink
-from plugs.nat_plan import Plan
+from plugs.parts.beside import running
+from plugs.parts.framed import StreamLink
+from plugs.parts.nat_plan import Plan
 from vde.errors import ConfigError, LinkBroken, LinkClosed
 from vde.link import Link
 from vde.plugspec import Surroundings

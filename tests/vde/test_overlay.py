@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugs.overlay import VNI_MAX, EndpointTable, Header, Overlay, key, parse
 from vde.errors import WireError
+from vde.overlay import VNI_MAX, EndpointTable, Header, Overlay, key, parse
 
 A, B, ALL = b"\x02\0\0\0\0\x0a", b"\x02\0\0\0\0\x0b", b"\xff" * 6
 SECOND = 1_000_000_000

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager, suppress
 
 import trio
 
-from plugs.beside import running
-from plugs.libslirp import Network, Slirp
-from plugs.nat_plan import Plan
+from plugs.parts.beside import running
+from plugs.parts.libslirp import Network, Slirp
+from plugs.parts.nat_plan import Plan
 from vde.errors import ConfigError, LinkClosed
 from vde.frame import HEADER_OCTETS, TAG_OCTETS
 from vde.link import FRAMES_PER_BATCH, SHORTEST_OCTETS, Link

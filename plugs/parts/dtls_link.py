@@ -18,8 +18,8 @@ from typing import Any
 import trio
 from OpenSSL import SSL
 
-from plugs.tunnel import CLOSE, PING, ROOM_LEAST, Fragmenter, Reassembler, message
-from plugs.udp_path import UdpPath, path_octets
+from plugs.parts.tunnel import CLOSE, PING, ROOM_LEAST, Fragmenter, Reassembler, message
+from plugs.parts.udp_path import UdpPath, path_octets
 from vde.errors import LinkBroken, LinkClosed
 from vde.frame import MTU_OCTETS
 from vde.link import FRAMES_PER_BATCH, SHORTEST_OCTETS, Link

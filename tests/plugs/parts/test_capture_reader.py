@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugs.capture_reader import INTERFACES_MOST, Captured, CaptureReader
+from plugs.parts.capture_reader import INTERFACES_MOST, Captured, CaptureReader
 from vde import pcapng
 from vde.errors import WireError
 
