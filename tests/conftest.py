@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, settings
 from tests.switch_process import SwitchProcess
 from tests.tools import NeedTool
 
-# A background job of a shell has interrupts ignored, and so would every program that a test starts and interrupts; under
-# nohup it is the same with hang-ups.
+# A background job of a shell has interrupts ignored, and so would every program that a test starts and interrupts;
+# under nohup it is the same with hang-ups.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
