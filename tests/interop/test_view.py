@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -275,16 +276,18 @@ def test_the_terminal_and_job_control_work(views: Views) -> None:
     terminal = Terminal(leader)
     try:
         terminal.wait("prompt> ")
-        script = "trap \"echo ou''ch\" INT; test -t 0 && echo is-a-tt''y; while :; do sleep 1000; done"
+        # `read` is the shell's own: a command that it starts may lose a signal between fork and exec.
+        script = "trap \"echo ou''ch\" INT; test -t 0 && echo is-a-tt''y; while :; do read x; done"
         terminal.type(f"{VDE} view -- sh -c '{script}'\n")
         terminal.wait("is-a-tty\r\n")
+        job = os.tcgetpgrp(leader)
         terminal.type("\x03")
         terminal.wait("ouch\r\n")
         terminal.type("\x1a")
         terminal.wait("Stopped")
         terminal.wait("prompt> ")
-        terminal.type("fg\n")
-        terminal.wait("sleep 1000; done'\r\n")
+        terminal.type_until("fg\n", "read x; done'\r\n")
+        terminal.wait_for_job(job)  # the shell shows the command before it gives it the terminal
         terminal.type("\x03")
         terminal.wait("ouch\r\n")
         assert terminal.seen.count("ouch\r\n") == 2
@@ -310,13 +313,36 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._leader, text.encode())
 
+    def type_until(self, line: str, text: str) -> None:
+        """Type a line, again if it had no effect: what is typed while a shell takes its terminal back may be lost."""
+        for _ in range(int(PATIENCE_S)):
+            self.type(line)
+            deadline = time.monotonic() + 1
+            while text not in self.seen[self._position :] and time.monotonic() < deadline:
+                self._read(deadline - time.monotonic())
+            if text in self.seen[self._position :]:
+                break
+        self.wait(text)
+
+    def wait_for_job(self, group: int) -> None:
+        """Until this process group is in the foreground."""
+        deadline = time.monotonic() + PATIENCE_S
+        while os.tcgetpgrp(self._leader) != group:
+            assert time.monotonic() < deadline, "the job does not come to the foreground"
+            os.sched_yield()
+
     def wait(self, text: str) -> None:
         while (found := self.seen.find(text, self._position)) < 0:
-            ready, _, _ = select.select([self._leader], [], [], PATIENCE_S)
-            assert ready, f"no {text!r} in {self.seen[self._position :]!r}"
+            assert self._read(PATIENCE_S), f"no {text!r} in {self.seen[self._position :]!r}"
+        self._position = found + len(text)
+
+    def _read(self, patience_s: float) -> bool:
+        """Was there something to see in time?"""
+        ready, _, _ = select.select([self._leader], [], [], max(patience_s, 0))
+        if ready:
             with contextlib.suppress(OSError):  # EIO: the shell has ended
                 self.seen += os.read(self._leader, 65536).decode(errors="replace")
-        self._position = found + len(text)
+        return bool(ready)
 
 
 def _control_terminal(descriptor: int) -> None:
