@@ -3,11 +3,13 @@
 import argparse
 import dataclasses
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vde.cli import status
 from vde.errors import ConfigError, LinkEnded
-from vde.plugspec import PlugSpec, names_of
+
+if TYPE_CHECKING:
+    from vde.plugspec import PlugSpec
 
 DESCRIPTION = """\
   vde plug VNL VNL          carry frames both ways until one of them ends
@@ -104,7 +106,7 @@ def listing() -> str:
     return "".join(lines)
 
 
-def _headline(spec: PlugSpec) -> str:
+def _headline(spec: "PlugSpec") -> str:
     line = spec.page.strip().split("\n\n", 1)[0].replace("\n", " ")
     return line.split(" — ", 1)[-1].rstrip(".")
 
@@ -115,7 +117,7 @@ def _about(text: str) -> str:
     return page(registry.find(text.removesuffix("://")))
 
 
-def page(spec: PlugSpec) -> str:
+def page(spec: "PlugSpec") -> str:
     """A plug's help: its file's text, then its options."""
     lines = [spec.page.strip(), "", f"Syntax: {spec.syntax}"]
     match spec.style:
@@ -137,6 +139,8 @@ def page(spec: PlugSpec) -> str:
 
 
 def _option(field: dataclasses.Field[Any], kind: Any) -> list[str]:
+    from vde.plugspec import names_of
+
     facts = field.metadata
     name, *aliases = names_of(field)
     base8 = facts.get("base") == 8

@@ -15,7 +15,24 @@ from vde.cli import status
 from vde.errors import ConfigError, Refused
 from vde.lab.errors import LabFailed, NotRunning
 
-COMMANDS = ["check", "console", "down", "image", "logs", "plug", "ps", "schema", "up", "validate", "wire"]
+COMMANDS = [
+    "bridge",
+    "capture",
+    "check",
+    "console",
+    "down",
+    "image",
+    "key",
+    "logs",
+    "plug",
+    "ps",
+    "schema",
+    "tap",
+    "up",
+    "validate",
+    "view",
+    "wire",
+]
 HIDDEN = ["cable", "supervise"]
 ALIASES = {"deploy": "up", "apply": "up", "destroy": "down", "inspect": "ps"}
 ROOT = Path(__file__).parents[3]
@@ -103,7 +120,7 @@ def test_validate_shows_all_errors_with_status_2(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert done.stderr == (
         "vde validate: a.vlab.yml:2:13: error V016: 'kind' of node 'a' is 'swich': "
-        "'switch', 'hub', 'qemu' or 'tap' was expected\n"
+        "'switch', 'hub', 'qemu', 'tap', 'bridge', 'host-nic', 'nat', 'plug', 'view' or 'uml' was expected\n"
         "      a: {kind: swich}\n"
         "                ^^^^^\n"
         "hint: did you mean 'switch'?\n"
@@ -124,7 +141,8 @@ def test_validate_as_json(tmp_path: Path) -> None:
             "column": 19,
             "length": 5,
             "code": "V016",
-            "message": "'kind' of node 'a' is 'swich': 'switch', 'hub', 'qemu' or 'tap' was expected",
+            "message": "'kind' of node 'a' is 'swich': "
+            "'switch', 'hub', 'qemu', 'tap', 'bridge', 'host-nic', 'nat', 'plug', 'view' or 'uml' was expected",
             "hint": "did you mean 'switch'?",
         }
     ]
