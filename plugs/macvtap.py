@@ -24,10 +24,11 @@ from dataclasses import dataclass
 
 from plugs.parts.hangup import Watched
 from plugs.parts.removal import Removal
-from plugs.tap import IFF_NO_PI, IFF_TAP, IFNAMSIZ, IFREQ_FLAGS, TUNSETIFF, TapLink
+from plugs.tap import TapLink
 from vde.errors import ConfigError, LinkBroken
 from vde.link import Link
 from vde.plugspec import PlugSpec, Surroundings
+from vde.tun import IFF_NO_PI, IFF_TAP, IFNAMSIZ, IFREQ, TUNSETIFF
 
 _RECIPE = "ip link add link CARD name NAME type macvtap mode bridge"
 
@@ -99,7 +100,7 @@ def _open(interface: str) -> int:
             hint = f"; as root: chown {os.geteuid()} {device}"
         raise ConfigError(f"macvtap://{interface}: {device}: {error.strerror}{hint}") from None
     try:
-        fcntl.ioctl(fd, TUNSETIFF, IFREQ_FLAGS.pack(name, IFF_TAP | IFF_NO_PI))
+        fcntl.ioctl(fd, TUNSETIFF, IFREQ.pack(name, IFF_TAP | IFF_NO_PI))
     except OSError as error:
         os.close(fd)
         raise ConfigError(f"macvtap://{interface}: {device}: {error.strerror}") from None

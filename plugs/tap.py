@@ -35,21 +35,14 @@ from vde.endpoint import EndpointKind, HandedOver
 from vde.errors import ConfigError, LinkBroken, LinkClosed
 from vde.link import Link
 from vde.plugspec import PlugSpec, Surroundings, option
+from vde.tun import IFREQ
+from vde.tun import open_tap as open_device
 
-DEVICE = "/dev/net/tun"
-TUNSETIFF = 0x400454CA  # linux/if_tun.h: _IOW('T', 202, int)
-IFF_TAP = 0x0002
-IFF_NO_PI = 0x1000
-IFF_VNET_HDR = 0x4000
-TUNGETFEATURES = 0x800454CF  # _IOR('T', 207, unsigned int)
 TUNSETOFFLOAD = 0x400454D0  # _IOW('T', 208, unsigned int)
-FEATURES = struct.Struct("=I")
 VNET_OCTETS = 10  # virtio 1.2 §5.1.6.1: flags (1: unfinished checksum), kind of segments, and what is 0 with them
 SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFMTU = 0x8913, 0x8914, 0x8922  # linux/sockios.h
 IFF_UP = 0x1  # linux/if.h
-IFREQ_FLAGS = struct.Struct("=16sH22x")  # netdevice(7): ifr_name, ifr_flags
 IFREQ_MTU = struct.Struct("=16si20x")  # ifr_name, ifr_mtu
-IFNAMSIZ = 16
 
 
 @dataclass(frozen=True)
@@ -133,10 +126,10 @@ class TapLink(DescriptorLink):
 @asynccontextmanager
 async def open_tap(address: str, params: Params, surroundings: Surroundings) -> AsyncIterator[Link]:
     """`address`: the interface's name; `%d` in it is a number that the kernel chooses."""
-    fd, interface, before = _open(address, offload=not params.no_offload)
+    fd, interface, header = open_device(address, f"tap://{address}", offloads=not params.no_offload)
     try:
         _configure(interface, params)
-        link = TapLink(fd, interface, Removal(interface), before=before)
+        link = TapLink(fd, interface, Removal(interface), before=VNET_OCTETS if header else 0)
     except BaseException:
         os.close(fd)
         raise
@@ -146,32 +139,6 @@ async def open_tap(address: str, params: Params, surroundings: Surroundings) -> 
         link.close()
 
 
-def _open(interface: str, *, offload: bool) -> tuple[int, str, int]:
-    """Descriptor, name, octets before each frame."""
-    name = os.fsencode(interface)
-    if not 0 < len(name) < IFNAMSIZ or b"/" in name:
-        raise ConfigError(f"tap://{interface}: a name of 1 to {IFNAMSIZ - 1} octets without '/' was expected")
-    try:
-        fd = os.open(DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise ConfigError(f"tap://{interface}: {DEVICE}: {error.strerror} (modprobe tun?)") from None
-    try:
-        (features,) = FEATURES.unpack(fcntl.ioctl(fd, TUNGETFEATURES, bytes(FEATURES.size)))
-        header = features & IFF_VNET_HDR if offload else 0
-        answer = fcntl.ioctl(fd, TUNSETIFF, IFREQ_FLAGS.pack(name, IFF_TAP | IFF_NO_PI | header))
-    except OSError as error:
-        os.close(fd)
-        hint = ""
-        if error.errno == errno.EPERM:
-            hint = (
-                f": CAP_NET_ADMIN is missing; have it made once: ip tuntap add {interface} mode tap user {os.geteuid()}"
-            )
-        elif error.errno == errno.EBUSY:
-            hint = ": another program uses it"
-        raise ConfigError(f"tap://{interface}: {error.strerror}{hint}") from None
-    return fd, os.fsdecode(IFREQ_FLAGS.unpack(answer)[0].split(b"\0", 1)[0]), VNET_OCTETS if header else 0
-
-
 def _configure(interface: str, params: Params) -> None:
     name = os.fsencode(interface)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
@@ -179,8 +146,8 @@ def _configure(interface: str, params: Params) -> None:
             if params.mtu is not None:
                 fcntl.ioctl(asker, SIOCSIFMTU, IFREQ_MTU.pack(name, params.mtu))
             if params.up:
-                _, flags = IFREQ_FLAGS.unpack(fcntl.ioctl(asker, SIOCGIFFLAGS, IFREQ_FLAGS.pack(name, 0)))
-                fcntl.ioctl(asker, SIOCSIFFLAGS, IFREQ_FLAGS.pack(name, flags | IFF_UP))
+                _, flags = IFREQ.unpack(fcntl.ioctl(asker, SIOCGIFFLAGS, IFREQ.pack(name, 0)))
+                fcntl.ioctl(asker, SIOCSIFFLAGS, IFREQ.pack(name, flags | IFF_UP))
         except OSError as error:
             hint = ": CAP_NET_ADMIN is missing" if error.errno == errno.EPERM else ""
             raise ConfigError(f"tap://{interface}: {error.strerror}{hint}") from None
