@@ -142,7 +142,7 @@ class _Tunnel:
             plain.close()
             raise ConfigError(f"dtls://: cannot listen at {local[0]} port {local[1]}: {error.strerror}") from error
         path = UdpPath(plain)
-        endpoint: Any = trio.DTLSEndpoint(path, incoming_packets_buffer=BUFFERED_PACKETS)  # type: ignore[arg-type]
+        endpoint: Any = trio.DTLSEndpoint(path, incoming_packets_buffer=BUFFERED_PACKETS)  # type: ignore[arg-type] # has what of a socket it uses
         made = _Endpoint(endpoint, path, trio.Lock())
         self._endpoints.append(made)
         return made

@@ -24,6 +24,7 @@ import contextlib
 import errno
 import os
 import socket
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -97,13 +98,13 @@ class Exchange(Link):
             else:
                 self.counters.drop_out(reason)
 
+    @abstractmethod
     def _step(self) -> bytes | None:
         """One message; None: there is none, or something else was done."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _put(self, frame: bytes) -> str | None:
         """Send; why not."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """For whoever made it."""

@@ -39,7 +39,7 @@ async def resolve(host: str, port: int, family: socket.AddressFamily, interface:
             wanted = "IPv6" if family is socket.AF_INET6 else "IPv4"
             raise ConfigError(f"{host!r} has no {wanted} address") from None
         raise LinkBroken(f"{host!r} cannot be resolved: {error.args[-1]}") from None
-    place: Place = found[0][4]  # type: ignore[assignment]
+    place: Place = found[0][4]  # type: ignore[assignment] # no (int, bytes): IP
     if len(place) == 4 and not place[3] and _is_link_local(place[0]):
         if not interface:
             raise ConfigError(f"{host!r} is link-local: if=INTERFACE names its link")

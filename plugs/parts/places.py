@@ -35,7 +35,7 @@ async def resolve(place: tuple[str, int], kind: int, family: int = 0) -> tuple[i
         found = await trio.socket.getaddrinfo(host or None, port, family, kind, 0, socket.AI_PASSIVE)
     except OSError as error:
         raise LinkBroken(f"{host}: {error.strerror}") from error
-    return found[0][0], found[0][4]  # type: ignore[return-value]
+    return found[0][0], found[0][4]  # type: ignore[return-value] # no (int, bytes): IP
 
 
 async def connect_stream(place: Place) -> socket.socket:

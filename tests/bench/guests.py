@@ -138,14 +138,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for network, pair in enumerate(speeds):
                     results[network].append(sum(pair) / 2)
                 shown = "  ".join(f"{name} {sum(pair) / 2:.1f}" for name, pair in zip(names, speeds, strict=True))
-                print(f"run {run + 1}/{args.runs}  {shown} MiB/s", file=sys.stderr, flush=True)  # noqa: T201
+                print(f"run {run + 1}/{args.runs}  {shown} MiB/s", file=sys.stderr, flush=True)
     except (LoadFailed, VdeError) as error:
-        print(f"bench-guests: {error}", file=sys.stderr)  # noqa: T201
+        print(f"bench-guests: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("bench-guests: interrupted", file=sys.stderr)  # noqa: T201
+        print("bench-guests: interrupted", file=sys.stderr)
         return 130
-    print(report(names, results, args))  # noqa: T201
+    print(report(names, results, args))
     return 0
 
 
