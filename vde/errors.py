@@ -58,5 +58,9 @@ class LinkEnded(LinkBroken):
     """The outside ended the link in good order: end of standard input, a switch that closed the port."""
 
 
+class GuestFault(VdeError):
+    """An emulated guest cannot go on. The text names pc, instruction and reason, and the symbol where one is known."""
+
+
 class InternalError(VdeError):
     """A bug of this project."""

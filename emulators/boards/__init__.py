@@ -1,0 +1,1 @@
+"""Boards: one machine a file of addresses, lines, options and loader."""

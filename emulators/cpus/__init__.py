@@ -1,0 +1,1 @@
+"""Engines: one instruction set a folder."""

@@ -1,0 +1,1 @@
+"""Devices: `devices/<family>/<chip>.py`, one chip a file."""

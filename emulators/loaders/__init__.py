@@ -1,0 +1,1 @@
+"""Loaders: what puts kernels, ROMs and initial RAM disks into a machine."""
