@@ -16,6 +16,7 @@ from switch.console.server import run_script, serve_connection, serve_stdin
 from switch.control import ControlServer
 from switch.core import SECOND_NS, Settings, Switch
 from switch.directory import ControlDirectory, group_number
+from switch.ending import ENDING_SIGNALS
 from switch.forwarding.choice import open_forwarder
 from switch.forwarding.contract import Event, Limits
 from switch.log import Log
@@ -68,8 +69,10 @@ class Daemon:
         )
         self.switch = Switch(self._forwarder, settings, monotonic_ns())
 
-    async def run(self, ready: Callable[[], None]) -> End:
+    async def run(self, ready: Callable[[], None], noted: Sequence[signal.Signals] = ()) -> End:
         """Serve until a signal, `shutdown` or the end of standard input. `ready` is called when clients can come.
+
+        `noted`: signals that came before this could receive them; one of them ends it at once.
 
         Resource handling: on return every client is disconnected and every socket and tap of the switch is closed.
         """
@@ -103,7 +106,9 @@ class Daemon:
                 raise ConfigError(f"--plug {text}: {error}") from None
         if options.rcfile is not None:
             run_script(console, options.rcfile)
-        with self._scope, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *IGNORED_SIGNALS) as signals:
+        with self._scope, trio.open_signal_receiver(*ENDING_SIGNALS, *IGNORED_SIGNALS) as signals:
+            if noted:
+                self._stop(noted[0])
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._receive_signals, signals)
                 nursery.start_soon(self._keep_time)
@@ -138,7 +143,7 @@ class Daemon:
 
     async def _receive_signals(self, signals: AsyncIterator[int]) -> None:
         async for number in signals:
-            if number in (signal.SIGTERM, signal.SIGINT):
+            if number in ENDING_SIGNALS:
                 self._log.info(f"Caught signal {number}, cleaning up and exiting")
                 self._stop(signal.Signals(number))
 

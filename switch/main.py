@@ -14,6 +14,7 @@ from switch.daemon import Daemon, End
 from switch.daemonise import Background, detach
 from switch.descriptors import raise_limit
 from switch.directory import open_directory, open_management
+from switch.ending import note_signals
 from switch.log import Log, StandardError, Syslog
 from switch.notify import notify_ready
 from switch.options import Options
@@ -61,6 +62,7 @@ def _serve(options: Options, program: str, log: Log, background: Background | No
     """Everything that is made here is removed here, in reverse, however the switch ends."""
     raise_limit()
     with contextlib.ExitStack() as stack:
+        noted = stack.enter_context(note_signals())
         directory = open_directory(options.directory, options.mode, options.dirmode, options.group)
 
         def close_directory() -> None:
@@ -84,7 +86,7 @@ def _serve(options: Options, program: str, log: Log, background: Background | No
                 log.sink = Syslog(program)
                 background.ready()
 
-        return trio.run(daemon.run, ready)
+        return trio.run(daemon.run, ready, noted)
 
 
 if __name__ == "__main__":

@@ -205,6 +205,26 @@ def test_standard_input_is_a_console_as_the_nixos_test_driver_uses_it(short_path
     assert list(short_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("turn", range(8))
+def test_a_signal_in_the_middle_of_the_clean_up_leaves_nothing(short_path: Path, turn: int) -> None:
+    """As the NixOS test driver ends it: end of standard input, and SIGTERM right behind."""
+    arguments: list[str | Path] = [PROGRAM, "--sock", short_path / "s", "-M", short_path / "m"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(arguments, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write("showinfo\n")
+        process.stdin.flush()
+        assert next(iter(process.stdout)).startswith("0000 DATA END")
+        process.stdin.close()
+        if turn % 2:
+            assert "EOF on stdin" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE_S)
+    assert list(short_path.iterdir()) == []
+
+
 def test_an_rcfile_is_carried_out_before_the_first_client(start_switch: StartSwitch, short_path: Path) -> None:
     (short_path / "rc").write_text("# comment\nvlan/create 7\nbogus\nport/create 3\nport/setvlan 3 7\n")
     switch = start_switch("-f", str(short_path / "rc"))
