@@ -38,7 +38,7 @@ def unpack(octets: bytes, board: str) -> dict[str, Any]:
     if len(octets) > LARGEST_OCTETS:
         raise SnapshotError(f"snapshot: {len(octets)} octets; at most {LARGEST_OCTETS} are taken")
     try:
-        whole = msgpack.unpackb(octets, raw=False, strict_map_key=True, max_buffer_size=LARGEST_OCTETS)
+        whole = msgpack.unpackb(octets, raw=False, strict_map_key=True)
     except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
         raise SnapshotError(f"snapshot: not readable ({error})") from None
     if not isinstance(whole, dict) or whole.get("format") != FORMAT:
