@@ -71,3 +71,10 @@ def take_int(state: object, name: str, limit: int) -> int:
     if not 0 <= value <= limit:
         raise SnapshotError(f"snapshot: {name}: {value} is not within 0…{limit}")
     return value
+
+
+def take_version(state: object, known: int) -> None:
+    """Check `state["version"]`, which must be `known`. Raises SnapshotError."""
+    version = take(state, "version", int)
+    if version != known:
+        raise SnapshotError(f"snapshot: version {version}; this program knows {known}")
