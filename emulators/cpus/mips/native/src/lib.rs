@@ -1,0 +1,5 @@
+//! MIPS processors.
+//!
+//! Guest memory is `guest-memory`'s.
+
+pub mod table;
