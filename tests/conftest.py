@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, settings
 from tests.switch_process import SwitchProcess
 from tests.tools import NeedTool
 
-# A background job of a shell has interrupts ignored, and so would every program that a test starts and interrupts;
-# under nohup it is the same with hang-ups.
+# A background job of a shell has interrupts and quits ignored, and so would every program that a test starts; under
+# nohup it is the same with hang-ups.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 settings.register_profile("default", deadline=None, max_examples=100)
 settings.register_profile("long", deadline=None, max_examples=5000)

@@ -12,6 +12,8 @@ lr9|LR10+|3x|abc|-4|5+-2|1e3|5 + 3|5+3 K|3k|3K+1|3+1K|3+1m|3+1g|3+1u|3+1n|LR3|RL
     .split("|")
 )
 
+# The original decides about the next state at once when it is told the number of states: nothing leads out of the
+# present one then, or chance would answer.
 DIALOGUE = """
 showinfo
 help
@@ -114,7 +116,10 @@ setedge 0,2,5.5
 setedge 0, 1, 20
 setedge 0,1,1e1
 showedges 0
+setedge 1,0,0
+setedge 1,2,0
 markov-numnodes 2
+setedge 1,0,30
 showedges
 showcurrent
 showinfo
