@@ -1,0 +1,1 @@
+"""PCI: configuration spaces, base registers that move, interrupt pins."""
