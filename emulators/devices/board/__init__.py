@@ -1,0 +1,1 @@
+"""Logic of single boards: registers that no chip of a catalogue has."""
