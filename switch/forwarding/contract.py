@@ -139,7 +139,11 @@ class Forwarder(Protocol):
         """
 
     def detach(self, endpoint: int) -> None:
-        """Close the endpoint's descriptor; its queue is gone."""
+        """Close the endpoint's descriptor; its queue is gone.
+
+        What a socket still holds that its client had sent before it left is forwarded first, `FRAMES_AT_DETACH` frames
+        at most.
+        """
 
     def set_queue(self, endpoint: int, frames: int) -> None:
         """Bound of one endpoint's queue, 0…2^31-1. What waits beyond a lowered bound still leaves."""

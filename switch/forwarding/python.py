@@ -9,6 +9,7 @@ Limits: one system call a frame; the GIL is held; no offloads (rule 13).
 `native` is the fast one, this is the readable one.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -25,6 +26,7 @@ from switch.forwarding.reference import Delivery, ReferencePlane
 from switch.forwarding.terms import (
     COUNT_MAX,
     DELIVERIES_PER_TURN,
+    FRAMES_AT_DETACH,
     FRAMES_PER_SHORT_TURN,
     FRAMES_PER_TURN,
     LONE_ROUNDS,
@@ -53,6 +55,7 @@ _SECOND_NS = 1_000_000_000
 class _Endpoint:
     number: int
     fd: int
+    kind: EndpointKind
     connection: bool
     """Does an empty message mean its end?"""
     transient: frozenset[int]
@@ -127,7 +130,7 @@ class PythonForwarder(ReferencePlane):
             self.remove_endpoint(endpoint)
             raise
         transient = frozenset() if connection else frozenset(_TRANSIENT)
-        end = _Endpoint(endpoint, fd, connection, transient, self.limits.queue_frames)
+        end = _Endpoint(endpoint, fd, kind, connection, transient, self.limits.queue_frames)
         if kind is EndpointKind.TAP_VNET:
             end.before = bytes(_VNET_OCTETS)
         if overlay is not None and kind is EndpointKind.OVERLAY:
@@ -148,12 +151,16 @@ class PythonForwarder(ReferencePlane):
             raise
         for descriptor in descriptors[1:]:
             os.close(descriptor)
-        end = _Endpoint(endpoint, descriptors[0], True, frozenset(), 0, ring=ring)
+        end = _Endpoint(endpoint, descriptors[0], EndpointKind.RING_LISTENER, True, frozenset(), 0, ring=ring)
         self._epoll.register(end.fd, select.EPOLLIN)
         self._endpoints[endpoint] = self._by_fd[end.fd] = end
 
     def detach(self, endpoint: int) -> None:
         """As `Forwarder.detach`."""
+        self._take_rest(self._endpoint(endpoint))
+        self._remove(endpoint)
+
+    def _remove(self, endpoint: int) -> None:
         end = self._endpoint(endpoint)
         self.remove_endpoint(endpoint)
         del self._endpoints[endpoint], self._by_fd[end.fd]
@@ -164,6 +171,17 @@ class PythonForwarder(ReferencePlane):
         os.close(end.fd)
         if end.ring is not None:
             end.ring.close()
+
+    def _take_rest(self, end: _Endpoint) -> None:
+        if end.failed or end.kind is not EndpointKind.DATAGRAM:
+            return
+        now_ns = clock.monotonic_ns() if self._running else self._now_ns
+        with contextlib.suppress(OSError):
+            for _ in range(FRAMES_AT_DETACH):
+                octets = os.read(end.fd, self.limits.max_frame_octets + 1)
+                if not octets and end.connection:
+                    break
+                self._deliver(self.ingress(end.number, octets, now_ns))
 
     def set_queue(self, endpoint: int, frames: int) -> None:
         """As `Forwarder.set_queue`."""
@@ -238,7 +256,7 @@ class PythonForwarder(ReferencePlane):
             return
         self._closed = True
         for endpoint in list(self._endpoints):
-            self.detach(endpoint)
+            self._remove(endpoint)
         os.close(self._wake)
         self._epoll.close()
 

@@ -19,6 +19,8 @@ FRAMES_PER_TURN = 32
 """Frames taken from one endpoint before the next one's turn. Chosen: fills a batch, costs the others some 20 µs."""
 FRAMES_PER_SHORT_TURN = 8
 """The same, while somebody else sends single frames. Chosen: halves what these wait for."""
+FRAMES_AT_DETACH = 1024
+"""Frames that a client had sent before it left, taken when its socket is detached. Chosen: more than a kernel queues."""
 LONE_TURNS = 4
 """So many turns of one frame in a row make an endpoint one that sends single frames (chosen),"""
 LONE_ROUNDS = 64

@@ -17,6 +17,8 @@ pub const FRAMES_PER_SHORT_TURN: usize = 8;
 pub const LONE_TURNS: u8 = 4;
 /// and so many rounds after its last one the others need not care any more.
 pub const LONE_ROUNDS: u64 = 64;
+/// Frames that a client had sent before it left: taken when its socket is detached.
+pub const FRAMES_AT_DETACH: usize = 1024;
 /// Octets taken from one tap with offloads in its turn, a frame more or less.
 pub const OCTETS_PER_TURN: usize = 1 << 18;
 /// Deliveries that a turn should not much exceed: an endpoint whose turn did takes fewer frames in its next.

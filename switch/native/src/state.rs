@@ -7,8 +7,8 @@ use crate::error::{Error, Result, in_range};
 use crate::events::Event;
 use crate::frame::{Form, HEADER_OCTETS, TAG_OCTETS};
 use crate::limits::{
-    COUNT_MAX, FRAMES_PER_SHORT_TURN, FRAMES_PER_TURN, LONE_ROUNDS, LONE_TURNS, Limits, OCTETS_PER_TURN,
-    QUEUED_PER_TURN, next_turn,
+    COUNT_MAX, FRAMES_AT_DETACH, FRAMES_PER_SHORT_TURN, FRAMES_PER_TURN, LONE_ROUNDS, LONE_TURNS, Limits,
+    OCTETS_PER_TURN, QUEUED_PER_TURN, next_turn,
 };
 use crate::offload::{Offload, Work};
 use crate::outbox::{Item, Outbox};
@@ -150,8 +150,30 @@ impl State {
 
     pub fn detach(&mut self, endpoint: u64) -> Result<()> {
         let slot = self.endpoints.slot(endpoint)?;
+        self.take_rest(slot);
         self.remove(slot);
         Ok(())
+    }
+
+    /// Forward what a client had sent before it left and its socket still holds.
+    fn take_rest(&mut self, slot: u32) {
+        let Some(endpoint) = self.endpoints.get(slot) else {
+            return;
+        };
+        if endpoint.failed || !matches!(endpoint.kind, Kind::Datagram | Kind::Seqpacket) {
+            return;
+        }
+        let now_ns = if self.running { monotonic_ns() } else { self.polled_ns };
+        let (fd, kind, port) = (endpoint.as_raw_fd(), endpoint.kind, endpoint.port);
+        let mut turn = Turn { fd, kind, port, now_ns, frames: 0, deliveries: 0, error: None };
+        let mut taken = 0;
+        while taken < FRAMES_AT_DETACH && turn.error.is_none() {
+            self.receive_batch(&mut turn, FRAMES_PER_TURN, None);
+            if turn.frames == taken {
+                break;
+            }
+            taken = turn.frames;
+        }
     }
 
     pub fn set_queue(&mut self, endpoint: u64, frames: u64) -> Result<()> {

@@ -46,6 +46,19 @@ def test_detach_closes(rig: Rig) -> None:
         assert is_closed(fd)
 
 
+def test_what_a_client_sent_before_it_left_is_forwarded(rig: Rig) -> None:
+    """A client that sent its last frames and closed at once lost those that the forwarder had not read yet."""
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
+        ours, peer = socket.socketpair(socket.AF_UNIX, kind)
+        rig.forwarder.attach(1, 77, ours.detach(), EndpointKind.DATAGRAM)
+        sent = [frame(1, None, bytes([number])) for number in range(9)]
+        for one in sent:
+            peer.send(one)
+        peer.close()
+        rig.forwarder.detach(77)
+        assert rig.taken(2) == sent
+
+
 def test_close_closes_all_and_again_does_nothing(make_rig: MakeRig) -> None:
     rig = make_rig()
     ours, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
