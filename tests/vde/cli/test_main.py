@@ -21,6 +21,7 @@ COMMANDS = [
     "check",
     "console",
     "down",
+    "guest",
     "image",
     "key",
     "logs",

@@ -1,0 +1,80 @@
+"""How virtual time and the host's keep together. Pure: the host's time is an argument.
+
+    mode      while the processor works        while it waits
+    virtual   as fast as the host can          in real time
+    host      never ahead of the host          in real time; faster while behind the host
+    warp      as fast as the host can          at once
+
+In `host` mode a guest that the host is too slow for falls behind, and catches up while it waits; what is more than
+`MOST_LAG_NS` behind (a host that was suspended) is given up, and counted.
+
+Units: host times in ns, virtual times in ticks.
+"""
+
+from typing import Literal
+
+Mode = Literal["virtual", "host", "warp"]
+NS_PER_S = 1_000_000_000
+AHEAD_NS = 4_000_000
+"""How far ahead of the host a working guest may be; it sleeps until it is half as far. Chosen: a sleep costs 0.1 ms."""
+MOST_LAG_NS = 10 * NS_PER_S
+"""Chosen: a busy guest on a slow host catches up afterwards; an hour of suspension is not replayed."""
+
+
+class Pace:
+    """The relation of ticks to host time.
+
+    Attributes:
+        given_up_ns: how much time `host` mode has lost for good.
+    """
+
+    def __init__(self, mode: Mode, ticks_hz: int, tick: int, now_ns: int) -> None:
+        self.mode = mode
+        self.given_up_ns = 0
+        self._hz = ticks_hz
+        self.anchor(tick, now_ns)
+
+    def anchor(self, tick: int, now_ns: int) -> None:
+        """Let `tick` be now: at the start, and after a time that shall not count (a debugger's)."""
+        self._tick, self._now_ns = tick, now_ns
+
+    def due_ns(self, tick: int) -> int:
+        """When `tick` is."""
+        return self._now_ns + (tick - self._tick) * NS_PER_S // self._hz
+
+    def tick_at(self, now_ns: int) -> int:
+        """Which tick is at `now_ns`."""
+        return self._tick + (now_ns - self._now_ns) * self._hz // NS_PER_S
+
+    def allowance(self, tick: int, now_ns: int, most: int) -> int:
+        """How many ticks a guest that works and has reached `tick` may go on; 0: it has to sleep for `rest_ns`."""
+        if self.mode != "host":
+            return most
+        if now_ns - self.due_ns(tick) > MOST_LAG_NS:
+            self.given_up_ns += now_ns - self.due_ns(tick)
+            self.anchor(tick, now_ns)
+        if self.rest_ns(tick, now_ns) > 0:
+            return 0
+        return min(most, self.tick_at(now_ns + AHEAD_NS) - tick)
+
+    def rest_ns(self, tick: int, now_ns: int) -> int:
+        """How long until the guest at `tick` is only half as far ahead as it may be."""
+        return max(0, self.due_ns(tick) - AHEAD_NS // 2 - now_ns)
+
+    def waits(self, tick: int, now_ns: int) -> None:
+        """The guest begins to wait at `tick`."""
+        if self.mode == "virtual":
+            self.anchor(tick, now_ns)
+
+    def wait_ns(self, until_tick: int | None, now_ns: int) -> int | None:
+        """How long a guest waits that has nothing to do until then; None: until something comes from outside."""
+        if until_tick is None:
+            return None
+        return 0 if self.mode == "warp" else max(0, self.due_ns(until_tick) - now_ns)
+
+    def woken(self, tick: int, until_tick: int | None, now_ns: int) -> int:
+        """The tick at which something from outside meets a guest that waited since `tick`."""
+        if self.mode == "warp":
+            return tick
+        reached = max(tick, self.tick_at(now_ns))
+        return reached if until_tick is None else min(reached, until_tick)

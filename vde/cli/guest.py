@@ -1,0 +1,319 @@
+"""`vde guest BOARD`: an emulated machine in this process: no root, no other emulator."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vde.cli import status
+from vde.errors import ConfigError
+
+if TYPE_CHECKING:
+    from emulators.board import BoardSpec, Needs
+    from emulators.guest.consoles import Place
+    from emulators.guest.session import Disk, Nic, Result
+
+DESCRIPTION = """\
+  vde guest BOARD [options]     run a machine; its console is this terminal (Ctrl-] ? shows our own keys)
+  vde guest BOARD --help        the board, and its options
+  vde guest --list              what boards there are
+
+exit status: what the guest said when it switched itself off (0), or halted · 1 it cannot go on, or a network is not
+there · 2 wrong options or files · 130, 143 interrupted
+"""
+MAC_OCTETS = 6
+ACCESSES = ("rw", "ro", "overlay")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "guest",
+        help="an emulated machine on the network",
+        usage="vde guest BOARD [options] | --list | --help",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+    )
+    parser.add_argument("-l", "--list", action="store_true", help="all boards, and what they are")
+    parser.add_argument("-h", "--help", action="store_true", dest="about", help="this")
+    parser.add_argument("board", nargs="?", metavar="BOARD")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="OPTION", help="vde guest BOARD --help")
+    parser.set_defaults(parser=parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it."""
+    from emulators import board
+
+    if args.about or args.list or args.board is None:
+        if not args.list:
+            print(args.parser.format_help())
+            print("boards:")
+        for name in board.names():
+            print(f"  {name:<10} {_headline(board.find(name))}")
+        return status.DONE if args.about or args.list else status.USAGE
+    spec = board.find(args.board)
+    return _run(spec, board_parser(spec).parse_args(args.rest))
+
+
+def _headline(spec: "BoardSpec") -> str:
+    return spec.page.strip().split("\n\n", 1)[0].replace("\n", " ").rstrip(".")
+
+
+def board_parser(spec: "BoardSpec") -> argparse.ArgumentParser:
+    """Of the options of one board."""
+    parser = argparse.ArgumentParser(
+        prog=f"vde guest {spec.name}",
+        description=spec.page.strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_machine(parser, spec)
+    _add_outside(parser, spec)
+    running = parser.add_argument_group("running")
+    running.add_argument(
+        "--clock",
+        choices=("virtual", "host", "warp"),
+        default="virtual",
+        help="virtual (the default): as fast as possible, and in real time while the guest waits; host: in real time; "
+        "warp: waiting takes no time",
+    )
+    running.add_argument("--no-reboot", action="store_true", help="end when the guest resets its machine")
+    running.add_argument("--snapshot", type=Path, metavar="FILE", help="what SIGUSR1 and Ctrl-] s write")
+    running.add_argument("--restore", type=Path, metavar="FILE", help="go on from there; give the same options")
+    running.add_argument("--gdb", default="", metavar="ADDR", help="[HOST:]PORT (of the loopback) or a socket's path")
+    running.add_argument("--gdb-wait", action="store_true", help="start when a debugger says so")
+    running.add_argument("--name", default="", metavar="TEXT", help="shown by switches and in messages")
+    return parser
+
+
+def _add_machine(parser: argparse.ArgumentParser, spec: "BoardSpec") -> None:
+    import dataclasses
+
+    machine = parser.add_argument_group("machine")
+    for field, kind in spec.options():
+        facts = field.metadata
+        text = facts.get("help", "").replace("%", "%%")
+        if field.default not in (None, dataclasses.MISSING, "") and kind is not tuple:
+            text += f" ({'on' if field.default is True else 'off' if field.default is False else field.default})"
+        name = field.name.replace("_", "-")
+        metavar = facts.get("metavar") or {int: "NUMBER", Path: "FILE", str: "TEXT"}.get(kind, "TEXT")
+        if facts.get("unit") == "octets":
+            metavar = "SIZE"
+        if facts.get("positional"):
+            required = field.default is dataclasses.MISSING
+            machine.add_argument(field.name, nargs=None if required else "?", metavar=metavar, help=text)
+        elif kind is bool:
+            machine.add_argument(
+                f"--{name}", action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
+            )
+        elif kind in (int, str, Path):
+            machine.add_argument(f"--{name}", dest=field.name, default=argparse.SUPPRESS, metavar=metavar, help=text)
+        else:
+            machine.add_argument(
+                f"--{name}", dest=field.name, action="append", default=argparse.SUPPRESS, metavar=metavar, help=text
+            )
+    if _boots_images(spec):
+        machine.add_argument("--image", metavar="NAME", help="boot that of vde image list; --append adds to its words")
+
+
+def _add_outside(parser: argparse.ArgumentParser, spec: "BoardSpec") -> None:
+    outside = parser.add_argument_group("outside")
+    if spec.nic_models:
+        outside.add_argument(
+            "--nic",
+            action="append",
+            default=[],
+            metavar="[MODEL,][mac=ADDRESS,]VNL",
+            help=f"a network card, {' or '.join(spec.nic_models)}, and the network that it is plugged into (none: no "
+            f"cable); at most {spec.most_nics}",
+        )
+    if spec.disk_models:
+        outside.add_argument(
+            "--disk",
+            action="append",
+            default=[],
+            metavar="[MODEL,]FILE[,ro|,overlay]",
+            help=f"a disk, {' or '.join(spec.disk_models)}: a raw file; ro: the guest cannot write; overlay: what it "
+            f"writes is forgotten; at most {spec.most_disks}",
+        )
+    outside.add_argument(
+        "--console",
+        action="append",
+        default=[],
+        metavar="[NAME=]PLACE",
+        help=f"{', '.join(spec.consoles[:8])}: stdio, none, file:PATH, unix:PATH, fd:NUMBER (the first one: stdio)",
+    )
+
+
+def _boots_images(spec: "BoardSpec") -> bool:
+    return bool(spec.architecture) and {"kernel", "initrd", "append"} <= {field.name for field, _ in spec.options()}
+
+
+def _run(spec: "BoardSpec", args: argparse.Namespace) -> int:
+    import trio
+
+    from emulators.gdb.server import serve
+    from emulators.guest.session import Session, Setup
+    from plugs.surroundings import Here
+    from switch.notify import notify_ready
+
+    given = {field.name: value for field, _ in spec.options() if (value := getattr(args, field.name, None)) is not None}
+    nics, nic_models = _nics(spec, getattr(args, "nic", []))
+    disks, disk_models = _disks(spec, getattr(args, "disk", []))
+    if spec.nic_models:
+        given["nics"] = nic_models
+    if spec.disk_models:
+        given["disks"] = disk_models
+    if getattr(args, "image", None):
+        _boot_image(spec, args.image, given)
+    params = spec.read(given)
+    needs = spec.needs(params)
+    consoles = _consoles(spec, args.console, needs)
+    is_raw = any(place.kind == "stdio" for place in consoles.values()) and os.isatty(sys.stdin.fileno())
+
+    def warn(text: str) -> None:
+        end = "\r\n" if is_raw else "\n"
+        print(f"vde guest: {text}".replace("\n", end), end=end, file=sys.stderr, flush=True)
+
+    setup = Setup(
+        consoles=consoles,
+        nics=(*_needed_nics(needs), *nics),
+        disks=(*_needed_disks(needs), *disks),
+        mode=args.clock,
+        snapshot=args.snapshot,
+        restore=args.restore,
+        reboot=not args.no_reboot,
+        gdb=args.gdb,
+        wait=args.gdb_wait,
+    )
+    if args.gdb_wait and not args.gdb:
+        raise ConfigError("--gdb-wait: without --gdb nobody could start the guest")
+    here = Here(args.name or f"vde guest {spec.name}", warn)
+    session = Session(lambda outside: spec.build(params, outside), setup, here, notify_ready, serve)
+    return _status(trio.run(session.run))
+
+
+def _status(result: "Result") -> int:
+    from emulators.machine import Fault, Halted, PoweredOff
+
+    if result.caught is not None:
+        return 128 + result.caught
+    match result.end:
+        case PoweredOff(code):
+            return code & 0xFF
+        case Halted(code, text):
+            print(f"vde guest: the guest has halted{f': {text}' if text else ''}", file=sys.stderr)
+            return code & 0xFF
+        case Fault(text):
+            print(f"vde guest: the guest cannot go on: {text}", file=sys.stderr)
+            return status.FAILED
+    return status.DONE
+
+
+def _nics(spec: "BoardSpec", texts: list[str]) -> tuple[list["Nic"], list[str]]:
+    """Cables and models."""
+    from emulators.guest.session import Nic
+    from plugs import registry
+
+    if len(texts) > spec.most_nics:
+        raise ConfigError(f"--nic: {len(texts)} of them: {spec.name} has at most {spec.most_nics}")
+    nics, models = [], []
+    for text in texts:
+        model, mac, vnl = spec.nic_models[0], None, text
+        while "," in vnl:
+            word, _, rest = vnl.partition(",")
+            if word in spec.nic_models:
+                model = word
+            elif word.startswith("mac="):
+                mac = _mac(word.removeprefix("mac="))
+            else:
+                break
+            vnl = rest
+        if vnl in spec.nic_models:
+            model, vnl = vnl, "none"
+        if vnl != "none":
+            registry.check(vnl)
+        nics.append(Nic("" if vnl == "none" else vnl, mac))
+        models.append(model)
+    return nics, models
+
+
+def _mac(text: str) -> bytes:
+    try:
+        octets = bytes(int(part, 16) for part in text.split(":"))
+    except ValueError:
+        octets = b""
+    if len(octets) != MAC_OCTETS or octets[0] & 1:
+        raise ConfigError(f"--nic: mac={text}: a unicast address such as 52:54:00:12:34:56 was expected")
+    return octets
+
+
+def _disks(spec: "BoardSpec", texts: list[str]) -> tuple[list["Disk"], list[str]]:
+    """Files and models."""
+    from emulators.guest.session import Disk
+
+    if len(texts) > spec.most_disks:
+        raise ConfigError(f"--disk: {len(texts)} of them: {spec.name} has at most {spec.most_disks}")
+    disks, models = [], []
+    for text in texts:
+        word, comma, rest = text.partition(",")
+        model, path = (word, rest) if comma and word in spec.disk_models else (spec.disk_models[0], text)
+        before, comma, access = path.rpartition(",")
+        if comma and access in ACCESSES:
+            disks.append(Disk(Path(before), access))  # type: ignore[arg-type]
+        else:
+            disks.append(Disk(Path(path), "rw"))
+        models.append(model)
+    return disks, models
+
+
+def _needed_nics(needs: "Needs") -> list["Nic"]:
+    from emulators.guest.session import Nic
+    from plugs import registry
+
+    for vnl in needs.nics:
+        if vnl:
+            registry.check(vnl)
+    return [Nic(vnl) for vnl in needs.nics]
+
+
+def _needed_disks(needs: "Needs") -> list["Disk"]:
+    from emulators.guest.session import Disk
+
+    return [Disk(path, "rw" if writable else "ro") for path, writable in needs.disks]
+
+
+def _consoles(spec: "BoardSpec", texts: list[str], needs: "Needs") -> dict[str, "Place"]:
+    from emulators.guest.consoles import parse_place
+
+    places = {spec.consoles[0]: parse_place("stdio")} if spec.consoles else {}
+    places |= {name: parse_place(text) for name, text in needs.consoles.items()}
+    for text in texts:
+        name, equals, place = text.partition("=")
+        if not equals or name not in spec.consoles:
+            name, place = spec.consoles[0], text
+        places[name] = parse_place(place)
+    on_terminal = [name for name, place in places.items() if place.kind == "stdio"]
+    if len(on_terminal) > 1:
+        raise ConfigError(f"--console: {' and '.join(on_terminal)} cannot both have this terminal")
+    return places
+
+
+def _boot_image(spec: "BoardSpec", name: str, given: dict[str, Any]) -> None:
+    """Kernel, initrd and command line of an image, where the user did not say otherwise."""
+    from vde.cli.image import Display
+    from vde.image import store
+
+    display = Display()
+    try:
+        image = store.pull(name, display.show)
+    finally:
+        display.clear()
+    if image.architecture != spec.architecture:
+        raise ConfigError(f"image {name} is for {image.architecture}; {spec.name} is {spec.architecture}")
+    given.setdefault("kernel", str(image.kernel))
+    given.setdefault("initrd", str(image.initrd))
+    given["append"] = image.command_line(given.get("append", ""))
