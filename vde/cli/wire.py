@@ -44,6 +44,8 @@ examples:
   vde wire a b --rule 'vlan 10: loss=5%' --at '20s down' --at '25s up'
 """
 MOST_FILE_OCTETS = 16 << 20
+ONE_TIME = {"-", "seqpacket"}  # descriptors that we were given
+FIRST_WAIT_S = 0.5  # chosen; as switch/plugged.py
 
 
 def add_parser(subparsers: Any) -> None:
@@ -101,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--at", metavar="'TIME CHANGE'", action="append", default=[], help="'20s set loss=100%%'")
     running.add_argument("--schedule", metavar="FILE", help="the same, a line each")
     running.add_argument("--markov", metavar="FILE", help="states of the wire over time: a script for wirefilter")
+    running.add_argument("--once", action="store_true", help="end when a plug is not there or breaks: do not try again")
     running.add_argument("--no-bypass", action="store_true", help="number and count every frame, also with nothing set")
     control = parser.add_argument_group("control")
     control.add_argument("--replace", action="store_true", help="set: take back what is not named")
@@ -157,7 +160,7 @@ def _run(left: str, right: str, words: list[str], options: argparse.Namespace) -
     seed = options.seed if options.seed is not None else os.urandom(8).hex()
     start = _start(options, words)
     with _listening(name, options.control) as listener:
-        interrupted = trio.run(_serve, (left, right), name, seed, start, listener, options.no_bypass)
+        interrupted = trio.run(_serve, (left, right), name, seed, start, listener, options)
     if interrupted:
         raise KeyboardInterrupt
     return status.DONE
@@ -218,7 +221,9 @@ def _listening(name: str, path: Path | None) -> Iterator[Any]:
             yield listener
 
 
-async def _serve(vnls: tuple[str, str], name: str, seed: str, start: Any, listener: Any, no_bypass: bool) -> bool:
+async def _serve(
+    vnls: tuple[str, str], name: str, seed: str, start: Any, listener: Any, options: argparse.Namespace
+) -> bool:
     """Carry frames until a signal; was it an interrupt?"""
     import trio
 
@@ -226,6 +231,7 @@ async def _serve(vnls: tuple[str, str], name: str, seed: str, start: Any, listen
     from plugs.surroundings import Here
     from switch.notify import notify_ready
     from vde import clock
+    from vde import vnl as grammar
     from vde.cli.programs.wire_patch import open_patch
     from vde.wire.model import Wire
     from vde.wire.process import WireProcess, unwrapped_nursery
@@ -233,11 +239,17 @@ async def _serve(vnls: tuple[str, str], name: str, seed: str, start: Any, listen
     from vde.wire.timer import TimerDescriptor
 
     here = Here(f"wire {name}", lambda text: print(f"vde wire {name}: {text}", file=sys.stderr))
-    ends = (lambda: registry.open_link(vnls[0], here), lambda: registry.open_link(vnls[1], here))
+    left, right = ((lambda vnl=vnl: registry.open_link(vnl, here)) for vnl in vnls)
+    if not options.once and not ONE_TIME & {grammar.parse(vnl).scheme for vnl in vnls}:
+        left, right = (_kept(vnl, attempt, here) for vnl, attempt in zip(vnls, (left, right), strict=True))
     wire = Wire(name, seed, clock.monotonic_ns(), start, read_file)
-    process = WireProcess(wire, ends, clock.monotonic_ns, TimerDescriptor, None if no_bypass else open_patch)
-    facts = {"left": vnls[0], "right": vnls[1], "pid": os.getpid()}
-    server = ControlServer(wire, process, lambda: facts, clock.monotonic_ns, clock.wall_ns)
+    patch = None if options.no_bypass else open_patch
+    process = WireProcess(wire, (left, right), clock.monotonic_ns, TimerDescriptor, patch)
+
+    def facts() -> dict[str, Any]:
+        return {"left": vnls[0], "right": vnls[1], "pid": os.getpid(), "ends": process.ends()}
+
+    server = ControlServer(wire, process, facts, clock.monotonic_ns, clock.wall_ns)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with unwrapped_nursery() as nursery:
             nursery.start_soon(process.run, notify_ready)
@@ -246,6 +258,16 @@ async def _serve(vnls: tuple[str, str], name: str, seed: str, start: Any, listen
                 nursery.cancel_scope.cancel()
                 return number == signal.SIGINT
     return False
+
+
+def _kept(vnl: str, attempt: Any, here: Any) -> Any:
+    """A `vde.wire.process.Open` that tries again."""
+    from plugs.parts.backoff import Backoff
+    from vde.wire.kept_end import keep_open
+
+    return lambda: keep_open(
+        attempt, Backoff(FIRST_WAIT_S, here.random), here.now_ns, lambda text: here.warn(f"{vnl}: {text}")
+    )
 
 
 # -- control ----------------------------------------------------------------------------------------------------------

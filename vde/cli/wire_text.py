@@ -27,6 +27,9 @@ def show_state(state: Mapping[str, Any]) -> str:
     lines = [
         f"wire {state['name']}: {state.get('left', '?')} — {state.get('right', '?')}; seed {state['seed']}{carried}"
     ]
+    for vnl, end in zip((state.get("left"), state.get("right")), state.get("ends", []), strict=False):
+        if end["state"] != "connected":
+            lines.append(f"  {vnl}: AWAY, {end['state']} after {end['failures']} failures: {end['last_error']}")
     if "markov_state" in state:
         lines.append(f"  state {state['markov_state']}")
     for name in DIRECTIONS:

@@ -60,7 +60,7 @@ def segment_vnl(directory: Path, port: int | None) -> str:
 
 
 def wire_command(vde: Sequence[str], wire: Wire, vnls: tuple[str, str], control: Path, directory: Path) -> list[str]:
-    """A wire.
+    """A wire. It ends with its switches (`--once`), which are nodes of the lab as it is.
 
     Args:
         vde: the program.
@@ -69,7 +69,7 @@ def wire_command(vde: Sequence[str], wire: Wire, vnls: tuple[str, str], control:
         control: where it listens.
         directory: the topology's, to which files that settings name are relative.
     """
-    command = [*vde, "wire", *vnls, "--name", wire.name, "--seed", wire.seed, "--control", str(control)]
+    command = [*vde, "wire", *vnls, "--name", wire.name, "--seed", wire.seed, "--control", str(control), "--once"]
     for option, settings in zip(("--left-to-right", "--right-to-left"), wire.impair, strict=True):
         for name, value in settings.items():
             path = directory / value if name in FROM_FILES and value != "none" and value not in SHAPES else None

@@ -10,6 +10,8 @@ in the order in which they are due, and a sink that does not take them stops its
 the forwarder's) carries the frames and Python sees none. The first impairment, watcher or change of state that wants to
 see frames ends it: the patch is closed, and the links are taken back, or opened anew if they cannot be.
 
+An end that is to be kept (`kept_end.py`) may be away: frames to it are lost meanwhile, and the other end stays open.
+
 Bounds: `delay_line.py`, `queue.py`; `control.py` for connections.
 """
 
@@ -22,8 +24,9 @@ from typing import Protocol
 import trio
 
 from vde.endpoint import HandedOver
-from vde.errors import LinkClosed
+from vde.errors import LinkBroken, LinkClosed
 from vde.link import Link
+from vde.wire.kept_end import EndAway, KeptEnd
 from vde.wire.schedule import DIRECTIONS
 from vde.wire.timer import Timer
 
@@ -85,10 +88,22 @@ class Patch(Protocol):
         """What was carried since it was opened."""
 
     async def run(self) -> None:
-        """Carry until cancelled; then both descriptors are closed. Raises `LinkBroken`."""
+        """Carry until cancelled; then both descriptors are closed. Raises `PatchBroken`."""
 
 
 OpenPatch = Callable[[HandedOver, HandedOver], Patch]
+
+
+class PatchBroken(LinkBroken):
+    """An end of a patch failed.
+
+    Attributes:
+        index: 0: the left one, 1: the right one.
+    """
+
+    def __init__(self, index: int, text: str) -> None:
+        super().__init__(text)
+        self.index = index
 
 
 class _Reopen(Exception):
@@ -132,6 +147,7 @@ class WireProcess:
         self._patch: Patch | None = None
         self._counted: Counts = ((0, 0), (0, 0))
         self._sides: list[_Side] = []
+        self._kept: list[KeptEnd] = []
         self._change = trio.Event()
         self._changes: Timer | None = None
 
@@ -143,12 +159,13 @@ class WireProcess:
         """
         while True:
             async with self._ends[0]() as left, self._ends[1]() as right:
-                ready()
-                ready = _nothing
+                self._kept = [link for link in (left, right) if isinstance(link, KeptEnd)]
+                for link in self._kept:
+                    link.on_change = self.changed
                 try:
-                    await self._run(left, right)
+                    await self._run(left, right, ready)
                 except _Reopen:
-                    continue
+                    ready = _nothing
 
     def changed(self) -> None:
         """Settings, observers or states have changed: look again at who carries the frames, and when."""
@@ -158,6 +175,10 @@ class WireProcess:
             side.timer.arm(side.direction.next_deadline())
         if self._changes is not None:
             self._changes.arm(self.wire.next_change_ns())
+
+    def ends(self) -> list[Mapping[str, str | int]]:
+        """The states of ends that are kept, the left one first."""
+        return [link.facts() for link in self._kept]
 
     def count_bypassed(self) -> None:
         """Bring the counters up to date."""
@@ -170,16 +191,29 @@ class WireProcess:
 
     # -- who carries --------------------------------------------------------------------------------------------------
 
-    async def _run(self, left: Link, right: Link) -> None:
+    async def _run(self, left: Link, right: Link, ready: Callable[[], None]) -> None:
+        if not self._kept:
+            ready()
         async with unwrapped_nursery() as nursery:
+            if self._kept:
+                nursery.start_soon(self._tell, ready)
             nursery.start_soon(self._keep_time)
             while True:
-                if self._open_patch is not None and self.wire.clear:
+                if self._may_be_patched():
                     await self._carry_by_patch(left, right)
                 await self._carry(left, right)
 
+    async def _tell(self, ready: Callable[[], None]) -> None:
+        for link in self._kept:
+            await link.wait_connected()
+        ready()
+
+    def _may_be_patched(self) -> bool:
+        """As far as is known."""
+        return self._open_patch is not None and self.wire.clear and all(link.is_connected for link in self._kept)
+
     async def _carry_by_patch(self, left: Link, right: Link) -> None:
-        """Until the wire is not clear, or at once if the links cannot be handed over."""
+        """Until the wire is not clear, an end is away, or at once if the links cannot be handed over."""
         assert self._open_patch is not None
         first = left.hand_over()
         if first is None:
@@ -200,9 +234,16 @@ class WireProcess:
                 nursery.start_soon(self._patch.run)
                 nursery.start_soon(left.watch)
                 nursery.start_soon(right.watch)
-                while self.wire.clear:
+                while self._may_be_patched():
                     await self._change.wait()
                 nursery.cancel_scope.cancel()
+        except PatchBroken as broken:
+            link = (left, right)[broken.index]
+            if not isinstance(link, KeptEnd):
+                raise
+            link.broke(broken)
+        except EndAway:
+            pass
         finally:
             self.count_bypassed()
             self.bypass = False
@@ -228,7 +269,7 @@ class WireProcess:
 
     async def _stop_when_clear(self, timers: trio.Nursery) -> None:
         """Readers stop where nothing is lost."""
-        while self._open_patch is None or not self.wire.clear or any(side.sending for side in self._sides):
+        while not self._may_be_patched() or any(side.sending for side in self._sides):
             await self._change.wait()
         for side in self._sides:
             if side.receiving is not None:
@@ -275,7 +316,7 @@ class WireProcess:
 
     def _look_for_clear(self) -> None:
         """The last delayed frame may have left."""
-        if self._open_patch is not None and self.wire.clear:
+        if self._may_be_patched():
             self._change.set()
             self._change = trio.Event()
 

@@ -107,13 +107,66 @@ def test_options_rules_and_directions(short_path: Path, clients: tuple[VdeClient
         assert process.wait(PATIENCE_S) == 0
 
 
-def test_a_wire_ends_with_its_switch(short_path: Path, start_switch: StartSwitch) -> None:
+def test_a_wire_ends_with_its_switch_if_it_is_told_to(short_path: Path, start_switch: StartSwitch) -> None:
     one, other = start_switch(name="a"), start_switch(name="b")
-    with wire(short_path, str(one.directory), str(other.directory), "--delay", "1ms") as process:
+    with wire(short_path, str(one.directory), str(other.directory), "--delay", "1ms", "--once") as process:
         one.stop()
         assert process.wait(PATIENCE_S) == 1
         assert process.stderr is not None
         assert "vde wire: " in process.stderr.read()
+
+
+@pytest.mark.parametrize("settings", [(), ("--delay", "1ms")], ids=["bypass", "model"])
+def test_a_wire_joins_a_switch_that_comes_back(
+    short_path: Path, start_switch: StartSwitch, settings: tuple[str, ...]
+) -> None:
+    one, other = start_switch(name="a"), start_switch(name="b")
+    control = os.fspath(short_path / "w")
+    left, right = f"vde://{one.directory}", f"vde://{other.directory}"
+    with wire(short_path, left, right, *settings) as process, VdeClient(other.directory) as beyond:
+        one.stop()
+        while f"{left}: AWAY" not in (shown := vde("wire", "show", control)):
+            assert process.poll() is None
+        assert f"{right}: AWAY" not in shown
+        assert any("wire" in line for line in other.command("port/print")), "the other end was closed, too"
+        with VdeClient(start_switch(name="a").directory) as near:
+            while (ends := shown_ends(control))[0]["state"] != "connected":
+                assert process.poll() is None
+            assert (ends[0]["breaks"], ends[1]["breaks"]) == (1, 0)
+            near.send(frame(1))
+            assert beyond.receive() == frame(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_S) == 130
+        assert process.stderr is not None
+        told = process.stderr.read()
+        assert told.count("trying again") == 1
+        assert told.count(f"{left}: is there again") == 1
+
+
+def shown_ends(control: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(vde("wire", "show", control, "--format", "json"))["ends"]
+    return found
+
+
+def test_a_wire_waits_for_a_switch_that_starts_later(short_path: Path, start_switch: StartSwitch) -> None:
+    control = short_path / "w"
+    late = short_path / "b" / "s.ctl"
+    process = subprocess.Popen(
+        [VDE, "wire", "null://", f"vde://{late}", "--control", control], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stderr is not None
+        assert "trying again" in process.stderr.readline()
+        assert shown_ends(os.fspath(control))[1]["state"] in ("waiting", "opening")
+        switch = start_switch(name="b")
+        assert switch.directory == late
+        while shown_ends(os.fspath(control))[1]["state"] != "connected":
+            assert process.poll() is None
+    finally:
+        process.terminate()
+        _, told = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    assert "is there again" in told
 
 
 @pytest.mark.parametrize(

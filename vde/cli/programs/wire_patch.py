@@ -2,7 +2,7 @@
 
 from switch.forwarding import patch as forwarding
 from vde.endpoint import HandedOver
-from vde.wire.process import Counts
+from vde.wire.process import Counts, PatchBroken
 
 
 class ForwarderPatch:
@@ -30,7 +30,10 @@ class ForwarderPatch:
 
     async def run(self) -> None:
         """As `Patch.run`."""
-        await self._patch.run()
+        try:
+            await self._patch.run()
+        except forwarding.EndBroken as broken:
+            raise PatchBroken(0 if broken.side == "left" else 1, str(broken)) from None
 
 
 def open_patch(left: HandedOver, right: HandedOver) -> ForwarderPatch:
