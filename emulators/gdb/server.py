@@ -155,6 +155,8 @@ async def _listening(address: str) -> AsyncIterator[trio.SocketListener]:
             async with trio.SocketListener(trio.socket.from_stdlib_socket(plain)) as listener:
                 yield listener
         return
+    if int(port) > 0xFFFF:
+        raise ConfigError(f"--gdb {address}: a port of 0 to 65535 was expected")
     try:
         listeners = await trio.open_tcp_listeners(int(port), host=host.strip("[]") or LOOPBACK)
     except (OSError, OverflowError) as error:

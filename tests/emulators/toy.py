@@ -11,7 +11,7 @@ Memory holds 32-bit little-endian words. An instruction is one octet of operatio
 
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgpack
 
@@ -57,8 +57,26 @@ class ToyCpu:
         self.vm = vm
         self.pc = self.acc = self.epc = self.enabled = self.lines = self.icount = self.skipped = self.waiting = 0
         self.compare = 0
+        self.breakpoints: set[int] = set()
+        self.watchpoints: set[tuple[int, int, str]] = set()
         self._pending: exits.Mmio | None = None
         self._kicked = False
+        self._watched: exits.Debug | None = None
+
+    def add_breakpoint(self, va: int) -> None:
+        self.breakpoints.add(va)
+
+    def remove_breakpoint(self, va: int) -> None:
+        self.breakpoints.remove(va)
+
+    def add_watchpoint(self, va: int, size: int, kind: str) -> None:
+        self.watchpoints.add((va, size, kind))
+
+    def remove_watchpoint(self, va: int, size: int, kind: str) -> None:
+        self.watchpoints.remove((va, size, kind))
+
+    def translate(self, va: int, access: str) -> int | None:
+        return va if va < MEMORY_OCTETS else None
 
     @property
     def ticks(self) -> int:
@@ -103,8 +121,13 @@ class ToyCpu:
                 self.epc, self.pc, self.enabled = self.pc, HANDLER, 0
             if self.waiting:
                 return exits.Halt()
+            if self.pc in self.breakpoints:
+                return exits.Debug("breakpoint", self.pc)
             if (exit_ := self._step()) is not None:
                 return exit_
+            if self._watched is not None:
+                watched, self._watched = self._watched, None
+                return watched
         return exits.Budget()
 
     def _retire(self, pc: int) -> None:
@@ -128,8 +151,10 @@ class ToyCpu:
                 self._pending = exits.Mmio("read" if op == LOAD else "write", operand, 4, data)
                 return self._pending
             case 3:
+                self._watch("read", operand)
                 self.acc = int.from_bytes(self.vm.read(operand, 4), "little")
             case 4:
+                self._watch("write", operand)
                 self.vm.write(operand, self.acc.to_bytes(4, "little"))
             case 5:
                 pc = operand
@@ -148,6 +173,11 @@ class ToyCpu:
                 return exits.InternalError(self.pc, word.to_bytes(4, "little"))
         self._retire(pc)
         return None
+
+    def _watch(self, kind: Literal["read", "write"], address: int) -> None:
+        for va, size, wanted in self.watchpoints:
+            if va < address + 4 and address < va + size and wanted in (kind, "access"):
+                self._watched = exits.Debug("watch-read" if kind == "read" else "watch-write", address)
 
     def state(self) -> Mapping[str, Any]:
         return {name: getattr(self, name) for name in FIELDS}
