@@ -54,6 +54,8 @@ class Processor(Protocol):
     def ticks(self) -> int: ...  # noqa: D102
     @property
     def icount(self) -> int: ...  # noqa: D102
+    @property
+    def pending(self) -> exits.Mmio | None: ...  # noqa: D102
     def run(self, budget_insns: int, /) -> exits.Exit: ...  # noqa: D102
     def kick(self) -> None: ...  # noqa: D102
     def skip(self, ticks: int, /) -> None: ...  # noqa: D102
@@ -217,8 +219,6 @@ class Machine:
         self._deadline: int | None = None
         self._warp_to: int | None = None
         self._still = 0
-        self._read: exits.Mmio | exits.Io | None = None
-        self._answered: bytes | None = None
 
     # -- time
 
@@ -291,7 +291,6 @@ class Machine:
                 self._access(exit_, self.bus, exit_.gpa)
                 self._ask()
                 continue
-            self._read = None
             outcome: Outcome | None = None
             if type(exit_) is exits.Budget:
                 self._fire()
@@ -371,15 +370,10 @@ class Machine:
     def _access(self, access: exits.Mmio | exits.Io, bus: Bus, address: int) -> None:
         try:
             if access.direction == "write":
-                self._read = None
                 assert access.data is not None
                 bus.write(address, access.size, int.from_bytes(access.data, "little"))
-            elif self._answered is not None:
-                access.data, self._answered = self._answered, None
-                self._read = access
             else:
                 access.data = bus.read(address, access.size).to_bytes(access.size, "little")
-                self._read = access
         except VdeError:
             raise
         except Exception as error:
@@ -426,7 +420,6 @@ class Machine:
             parts.append(one.data or b"")
         if access.direction == "read":
             access.data = b"".join(parts)
-            self._read = access
 
     def _where(self) -> str:
         pc = self.cpu.state().get("pc", 0)
@@ -477,19 +470,27 @@ class Machine:
         except ValueError as error:
             raise SnapshotError(f"snapshot: cpu: {error}") from None
         self._warp_to = None if machine.get("warp_to") is None else take_int(machine, "warp_to", 1 << 64)
-        self._answered = None if machine.get("answered") is None else take(machine, "answered", bytes)
-        self._read = None
+        self._restore_read(machine.get("answered"))
         self.events.end = self.events.warp_ns = None
         self.timeline.now_ns = self.now_ns
         self._ask()
 
     def _parts(self) -> dict[str, Any]:
-        answered = self._answered if self._read is None else self._read.data
+        answered = self.cpu.pending.data if self.cpu.pending is not None else None
         return {
             "machine": {"ticks_hz": self.ticks_hz, "warp_to": self._warp_to, "answered": answered},
             "cpu": self.cpu.snapshot(),
             "devices": {name: device.state() for name, device in self.devices.items()},
         }
+
+    def _restore_read(self, answered: object) -> None:
+        """The processor may have been saved between a device's answer to a read and the end of the instruction."""
+        pending = self.cpu.pending
+        if pending is None:
+            return
+        if not isinstance(answered, bytes) or len(answered) != pending.size:
+            raise SnapshotError(f"snapshot: the read at {pending.gpa:#x} has no answer")
+        pending.data = answered
 
     def _restore_memory(self, region: Region, chunks: list[Any]) -> None:
         places = list(_chunks(region))

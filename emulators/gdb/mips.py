@@ -4,11 +4,12 @@ Specification: GDB manual, "MIPS Features" (org.gnu.gdb.mips.cpu, .cp0, .fpu); t
 mips-tdep.h for 32-bit stubs: 0…31 general, 32 status, 33 lo, 34 hi, 35 badvaddr, 36 cause, 37 pc, 38…69 f0…f31,
 70 fcsr, 71 fir.
 
-Registers have 32 bits and the order of octets of the guest, which is little-endian on all boards here.
+Registers have 32 bits and the order of octets of the guest, which is little-endian on all boards here. GDB is told the
+low halves of the floating-point registers where they have 64 bits (Status.FR); where they have not, two registers side
+by side are one of the state's.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 STATUS, LO, HI, BADVADDR, CAUSE, PC, F0, FCSR, FIR = 32, 33, 34, 35, 36, 37, 38, 70, 71
 CPU_COUNT = 38
@@ -32,56 +33,53 @@ def _description(*, fpu: bool) -> bytes:
     ).encode()
 
 
-class MipsRegisters:
-    """A processor whose state has the names of `docs/engine.md`."""
+STATUS_FR = 1 << 26  # MD00090 table 9.26
 
-    def __init__(self, state: Mapping[str, Any]) -> None:
-        self._has_fpu = "FCSR" in state
+
+class MipsRegisters:
+    """A processor whose state has the names of `emulators.cpus.mips`."""
+
+    def __init__(self, state: Mapping[str, int]) -> None:
+        self._has_fpu = "fcr31" in state
         self.description = _description(fpu=self._has_fpu)
 
     def count(self) -> int:
         """As `Registers.count`."""
         return FPU_COUNT if self._has_fpu else CPU_COUNT
 
-    def read(self, state: Mapping[str, Any], number: int) -> bytes:
+    def read(self, state: Mapping[str, int], number: int) -> bytes:
         """As `Registers.read`."""
-        key, index = self._place(number)
-        value = state.get(key, 0) if index is None else state[key][index]
-        return int(value).to_bytes(8, "little")[:4]
+        name, shift = self._place(state, number)
+        return (state.get(name, 0) >> shift & 0xFFFFFFFF).to_bytes(4, "little")
 
-    def write(self, number: int, octets: bytes) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    def write(self, state: Mapping[str, int], number: int, octets: bytes) -> Mapping[str, int]:
         """As `Registers.write`."""
-        key, index = self._place(number)
+        name, shift = self._place(state, number)
         if len(octets) != 4:
             raise ValueError(octets)
+        if number in (0, FIR) or name not in state:
+            return {}
         value = int.from_bytes(octets, "little")
+        return {name: (state[name] & ~(0xFFFFFFFF << shift)) | value << shift}
 
-        def change(state: Mapping[str, Any]) -> Mapping[str, Any]:
-            if number in (0, FIR) or key not in state:
-                return {}
-            if index is None:
-                return {key: value}
-            values = list(state[key])
-            values[index] = value
-            return {key: values}
-
-        return change
-
-    def in_delay_slot(self, state: Mapping[str, Any]) -> bool:
+    def in_delay_slot(self, state: Mapping[str, int]) -> bool:
         """As `Registers.in_delay_slot`."""
         return bool(state.get("in_delay_slot"))
 
-    def _place(self, number: int) -> tuple[str, int | None]:
+    def _place(self, state: Mapping[str, int], number: int) -> tuple[str, int]:
+        """The state's name, and the bit where the register begins."""
         if 0 <= number < STATUS:
-            return "gpr", number
+            return f"r{number}", 0
         if self._has_fpu and F0 <= number < FCSR:
-            return "fpr", number - F0
-        names = {STATUS: "Status", LO: "lo", HI: "hi", BADVADDR: "BadVAddr", CAUSE: "Cause", PC: "pc"}
+            wide = bool(state["status"] & STATUS_FR)
+            number -= F0
+            return (f"f{number}", 0) if wide else (f"f{number & ~1}", 32 * (number & 1))
+        names = {STATUS: "status", LO: "lo", HI: "hi", BADVADDR: "badvaddr", CAUSE: "cause", PC: "pc"}
         if self._has_fpu:
-            names |= {FCSR: "FCSR", FIR: "FIR"}
-        return names[number], None
+            names |= {FCSR: "fcr31", FIR: "fcr0"}
+        return names[number], 0
 
 
-def registers_of(state: Mapping[str, Any]) -> MipsRegisters:
+def registers_of(state: Mapping[str, int]) -> MipsRegisters:
     """The registers of a processor with such a state."""
     return MipsRegisters(state)

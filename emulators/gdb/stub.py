@@ -15,7 +15,7 @@ Limits: `MOST_POINTS` breakpoints and watchpoints.
 """
 
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -48,8 +48,8 @@ class Registers(Protocol):
         """One, in the target's order of octets. Raises KeyError: there is no such register."""
         ...
 
-    def write(self, number: int, octets: bytes) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
-        """What makes a change for `set_state` from the state now. Raises KeyError, ValueError."""
+    def write(self, state: Mapping[str, Any], number: int, octets: bytes) -> Mapping[str, Any]:
+        """The change for `set_state`, from the state now. Raises KeyError, ValueError."""
         ...
 
     def in_delay_slot(self, state: Mapping[str, Any]) -> bool:
@@ -220,12 +220,12 @@ class Stub:
             size = len(self._registers.read(state, number))
             if at + size > len(octets):
                 break
-            machine.cpu.set_state(self._registers.write(number, octets[at : at + size])(machine.cpu.state()))
+            machine.cpu.set_state(self._registers.write(machine.cpu.state(), number, octets[at : at + size]))
             at += size
         return b"OK"
 
     def _set(self, number: int, octets: bytes, machine: Machine) -> bytes:
-        machine.cpu.set_state(self._registers.write(number, octets)(machine.cpu.state()))
+        machine.cpu.set_state(self._registers.write(machine.cpu.state(), number, octets))
         return b"OK"
 
     def _read(self, address: int, octets: int, machine: Machine) -> bytes:

@@ -16,7 +16,7 @@ import stat
 import sys
 import termios
 import tty
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +90,9 @@ class Carrier:
         console: the guest's end.
         wake: the machine has something to take.
         command: is given the letters that follow Ctrl-] on a terminal.
+
+    Attributes:
+        finishing: the guest has written its last.
     """
 
     def __init__(self, console: LiveConsole, wake: Callable[[], None], command: Callable[[str], None]) -> None:
@@ -97,6 +100,7 @@ class Carrier:
         self._wake = wake
         self._command = command
         self._keys = Keys()
+        self.finishing = False
 
     async def typed(self, octets: bytes, *, keys: bool = False) -> None:
         """Give octets to the guest; waits while it has not read what it was given."""
@@ -109,37 +113,29 @@ class Carrier:
             self._console.put(part)
             self._wake()
 
-    async def to_writer(self, write: Callable[[bytes], None]) -> None:
-        """What the guest writes, until cancelled; then what is left, as far as it goes in `FAREWELL_S`."""
-        try:
-            while True:
+    async def carry_out(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        """What the guest writes, until `finish`, and then what is left."""
+        while True:
+            if octets := self._console.take():
+                await write(octets)
+            elif self.finishing:
+                return
+            else:
                 await self._console.bell.wait()
-                await self._flush(write)
-        finally:
-            with trio.move_on_after(FAREWELL_S, shield=True):
-                await self._flush(write)
-
-    async def _flush(self, write: Callable[[bytes], None]) -> None:
-        while octets := self._console.take():
-            # In a thread: a terminal may stand still, and must not be made non-blocking for others.
-            await trio.to_thread.run_sync(write, octets, abandon_on_cancel=True)
 
     async def to_stream(self, stream: trio.abc.SendStream) -> None:
-        """The same to a stream, until it is broken."""
+        """The same, until the stream is broken."""
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            try:
-                while True:
-                    await self._console.bell.wait()
-                    while octets := self._console.take():
-                        await stream.send_all(octets)
-            finally:
-                with trio.move_on_after(FAREWELL_S, shield=True):
-                    if octets := self._console.take():
-                        await stream.send_all(octets)
+            await self.carry_out(stream.send_all)
+
+    def finish(self) -> None:
+        """The guest has written its last."""
+        self.finishing = True
+        self._console.bell.ring()
 
     async def to_nobody(self) -> None:
-        """Until cancelled: what the guest writes is lost, and does not hold it up."""
-        while True:
+        """Until `finish`: what the guest writes is lost, and does not hold it up."""
+        while not self.finishing:
             self._console.take()
             await self._console.bell.wait()
 
@@ -149,8 +145,9 @@ class Carrier:
             while octets := bytes(await stream.receive_some(CHUNK_OCTETS)):
                 await self.typed(octets)
 
-    async def from_descriptor(self, descriptor: int, *, keys: bool) -> None:
+    async def from_descriptor(self, descriptor: int) -> None:
         """What is typed there, until its end."""
+        keys = os.isatty(descriptor)
         while True:
             with contextlib.suppress(PermissionError):  # a plain file: always readable, and epoll says so in this way
                 await trio.lowlevel.wait_readable(descriptor)
@@ -169,38 +166,65 @@ async def open_console(place: Place, carrier: Carrier) -> AsyncIterator[None]:
     """
     with contextlib.ExitStack() as stack:
         async with trio.open_nursery() as nursery:
+            written = trio.Event()
+
+            async def carry_out() -> None:
+                match place.kind:
+                    case "stdio":
+                        await carrier.carry_out(_to_terminal)
+                    case "file":
+                        await carrier.carry_out(_to_file(descriptor))
+                    case "fd":
+                        await carrier.to_stream(stream)
+                    case "unix":
+                        await _serve(listener, carrier)
+                written.set()
+                await carrier.to_nobody()
+
             match place.kind:
                 case "stdio":
-                    _start_stdio(nursery, stack, carrier)
+                    keyboard = sys.stdin.fileno()
+                    if os.isatty(keyboard):
+                        stack.enter_context(raw_terminal(keyboard))
+                    nursery.start_soon(carrier.from_descriptor, keyboard)
                 case "file":
                     descriptor = _create(place.what)
                     stack.callback(os.close, descriptor)
-                    nursery.start_soon(carrier.to_writer, _writer(descriptor))
                 case "unix":
                     listener = stack.enter_context(_listening(Path(place.what)))
-                    nursery.start_soon(_serve, listener, carrier)
                 case "fd":
                     stream = _inherited(int(place.what))
                     stack.callback(stream.socket.close)
-                    nursery.start_soon(_carry_inherited, stream, carrier)
                     nursery.start_soon(carrier.from_stream, stream)
+            nursery.start_soon(carry_out)
             try:
                 yield
             finally:
+                carrier.finish()
+                with trio.move_on_after(FAREWELL_S):
+                    await written.wait()
                 nursery.cancel_scope.cancel()
 
 
-def _start_stdio(nursery: trio.Nursery, stack: contextlib.ExitStack, carrier: Carrier) -> None:
-    keyboard = sys.stdin.fileno()
-    is_terminal = os.isatty(keyboard)
-    if is_terminal:
-        stack.enter_context(raw_terminal(keyboard))
-    nursery.start_soon(carrier.to_writer, _writer(sys.stdout.fileno()))
+async def _to_terminal(octets: bytes) -> None:
+    """In a thread: a terminal may stand still, and must not be made non-blocking for others."""
 
-    async def read() -> None:
-        await carrier.from_descriptor(keyboard, keys=is_terminal)
+    def write() -> None:
+        rest = octets
+        with contextlib.suppress(BrokenPipeError):  # whoever looked has gone; the guest goes on
+            while rest:
+                rest = rest[os.write(sys.stdout.fileno(), rest) :]
 
-    nursery.start_soon(read)
+    await trio.to_thread.run_sync(write, abandon_on_cancel=True)
+
+
+def _to_file(descriptor: int) -> Callable[[bytes], Awaitable[None]]:
+    async def write(octets: bytes) -> None:
+        while octets:
+            octets = octets[os.write(descriptor, octets) :]
+        await trio.lowlevel.checkpoint()
+
+    return write
 
 
 @contextlib.contextmanager
@@ -212,15 +236,6 @@ def raw_terminal(descriptor: int) -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-
-
-def _writer(descriptor: int) -> Callable[[bytes], None]:
-    def write(octets: bytes) -> None:
-        with contextlib.suppress(BrokenPipeError):  # whoever looked has gone; the guest goes on
-            while octets:
-                octets = octets[os.write(descriptor, octets) :]
-
-    return write
 
 
 def _create(path: str) -> int:
@@ -266,18 +281,32 @@ def _make_way(path: Path) -> None:
             path.unlink()
 
 
-async def _carry_inherited(stream: trio.SocketStream, carrier: Carrier) -> None:
-    await carrier.to_stream(stream)
-    await carrier.to_nobody()
-
-
 async def _serve(listener: trio.SocketListener, carrier: Carrier) -> None:
-    while True:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(carrier.to_nobody)
-            stream = await listener.accept()
-            nursery.cancel_scope.cancel()
+    """Until the guest has written its last, to whoever is there then."""
+    while (stream := await _client(listener, carrier)) is not None:
         async with stream, trio.open_nursery() as nursery:
-            nursery.start_soon(carrier.to_stream, stream)
+
+            async def carry_out(
+                stream: trio.SocketStream = stream, scope: trio.CancelScope = nursery.cancel_scope
+            ) -> None:
+                await carrier.to_stream(stream)
+                scope.cancel()
+
+            nursery.start_soon(carry_out)
             await carrier.from_stream(stream)
             nursery.cancel_scope.cancel()
+
+
+async def _client(listener: trio.SocketListener, carrier: Carrier) -> trio.SocketStream | None:
+    """The next one; None: the guest has written its last."""
+    stream = None
+    async with trio.open_nursery() as nursery:
+
+        async def wait_for_the_end() -> None:
+            await carrier.to_nobody()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(wait_for_the_end)
+        stream = await listener.accept()
+        nursery.cancel_scope.cancel()
+    return stream

@@ -186,8 +186,14 @@ class ToyCpu:
         for name, value in state.items():
             setattr(self, name, value)
 
+    @property
+    def pending(self) -> exits.Mmio | None:
+        return self._pending if self._pending is not None and self._pending.direction == "read" else None
+
     def snapshot(self) -> bytes:
-        octets: bytes = msgpack.packb({"toy": 1, **self.state()})
+        access = self._pending
+        pending = None if access is None else [access.direction, access.gpa]
+        octets: bytes = msgpack.packb({"toy": 1, **self.state(), "pending": pending})
         return octets
 
     def restore(self, octets: bytes, /) -> None:
@@ -195,10 +201,16 @@ class ToyCpu:
             state = msgpack.unpackb(octets)
         except ValueError:
             raise
-        if not isinstance(state, dict) or state.pop("toy", 0) != 1 or set(state) != set(FIELDS):
+        if not isinstance(state, dict) or state.pop("toy", 0) != 1 or set(state) != {*FIELDS, "pending"}:
             raise ValueError("not a toy's")
+        match state.pop("pending"):
+            case None:
+                self._pending = None
+            case ["read" | "write" as direction, int(gpa)]:
+                self._pending = exits.Mmio(direction, gpa, 4)
+            case _:
+                raise ValueError("no access")
         self.set_state(state)
-        self._pending = None
 
 
 class Alarm:

@@ -168,27 +168,34 @@ def test_whatever_is_asked_is_answered(packets: list[bytes]) -> None:
 
 
 def test_mips_registers_are_where_gdb_has_them() -> None:
-    state = {"gpr": list(range(100, 132)), "hi": 1, "lo": 2, "pc": 3, "Status": 4, "Cause": 5, "BadVAddr": 6}
+    state = {f"r{number}": 100 + number for number in range(32)}
+    state |= {"hi": 1, "lo": 2, "pc": 3, "status": 4, "cause": 5, "badvaddr": 6}
     registers = MipsRegisters(state)
     assert registers.count() == 38
-    assert [registers.read(state, number)[0] for number in (0, 31, 32, 33, 34, 35, 36, 37)] == [
-        100,
-        131,
-        4,
-        2,
-        1,
-        6,
-        5,
-        3,
-    ]
-    assert registers.write(29, b"\x01\x02\x03\x04")(state)["gpr"][29] == 0x04030201
-    assert registers.write(0, b"\x01\x02\x03\x04")(state) == {}
+    numbers = (0, 31, 32, 33, 34, 35, 36, 37)
+    assert [registers.read(state, number)[0] for number in numbers] == [100, 131, 4, 2, 1, 6, 5, 3]
+    assert registers.write(state, 29, b"\x01\x02\x03\x04") == {"r29": 0x04030201}
+    assert registers.write(state, 0, b"\x01\x02\x03\x04") == {}
     assert b"org.gnu.gdb.mips.fpu" not in registers.description
     with pytest.raises(KeyError):
         registers.read(state, 38)
-    full = state | {"fpr": [7] * 32, "FCSR": 8, "FIR": 9}
-    registers = MipsRegisters(full)
+
+
+@pytest.mark.parametrize(("status", "odd", "change"), [(0, 7, ("f0", 9 << 32 | 6)), (1 << 26, 8, ("f1", 0xB00000009))])
+def test_mips_floating_point_registers(status: int, odd: int, change: tuple[str, int]) -> None:
+    """One register of the state is a pair of GDB's, unless Status.FR says that it is one."""
+    state = {
+        "status": status,
+        "fcr31": 11,
+        "fcr0": 12,
+        "f0": 7 << 32 | 6,
+        "f1": 0xB << 32 | 8,
+        "f31": 1,
+        "f30": 1 << 32,
+    }
+    registers = MipsRegisters(state)
     assert registers.count() == 72
-    assert [registers.read(full, number)[0] for number in (38, 69, 70, 71)] == [7, 7, 8, 9]
-    assert registers.write(71, bytes(4))(full) == {}
+    assert [registers.read(state, number)[0] for number in (38, 39, 69, 70, 71)] == [6, odd, 1, 11, 12]
+    assert registers.write(state, 39, bytes((9, 0, 0, 0))) == {change[0]: change[1]}
+    assert registers.write(state, 71, bytes(4)) == {}
     assert b'<reg name="f31" bitsize="32" regnum="69" type="ieee_single"/>' in registers.description

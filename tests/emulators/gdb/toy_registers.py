@@ -1,6 +1,6 @@
 """How GDB would see the toy processor; a jump and what follows it count as a branch and its delay slot."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 NAMES = ("acc", "epc", "pc")
@@ -18,10 +18,10 @@ class ToyRegisters:
     def read(self, state: Mapping[str, Any], number: int) -> bytes:
         return int(state[NAMES[number]]).to_bytes(4, "little")
 
-    def write(self, number: int, octets: bytes) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    def write(self, state: Mapping[str, Any], number: int, octets: bytes) -> Mapping[str, Any]:
         if len(octets) != 4:
             raise ValueError(octets)
-        return lambda state: {NAMES[number]: int.from_bytes(octets, "little")}
+        return {NAMES[number]: int.from_bytes(octets, "little")}
 
     def in_delay_slot(self, state: Mapping[str, Any]) -> bool:
         return bool(state["pc"] % 64 == 4)
