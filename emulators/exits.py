@@ -29,13 +29,17 @@ class Io:
 
 @dataclass(slots=True)
 class Mmio:
-    """An access to a guest-physical address without memory. `size` is 1, 2, 4 or 8 octets."""
+    """An access to a guest-physical address without memory. `size` is 1, 2, 4 or 8 octets.
+
+    `bus_error`, set by the board, makes the access end in the architecture's bus error instead (MIPS: IBE or DBE).
+    """
 
     kind: ClassVar[str] = "MMIO"
     direction: Direction
     gpa: int
     size: int
     data: bytes | None = None
+    bus_error: bool = False
 
 
 @dataclass(frozen=True, slots=True)

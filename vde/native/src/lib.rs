@@ -1,6 +1,8 @@
 //! `vde._native`: the one compiled module.
 
 mod forwarder;
+mod guest_memory;
+mod mips;
 mod ring;
 
 use pyo3::prelude::*;
@@ -8,5 +10,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ring::Ring>()?;
+    module.add_class::<guest_memory::GuestMemory>()?;
+    module.add_class::<mips::Mips32>()?;
     module.add_class::<forwarder::Forwarder>()
 }

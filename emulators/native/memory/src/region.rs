@@ -22,6 +22,9 @@ const RESERVED: usize = SPACE + 2 * PAGE;
 pub struct RamPage(u32);
 
 impl RamPage {
+    /// Fills places of a table that are never used. An access may end the process, and harms nothing else.
+    pub const FILLER: RamPage = RamPage(0);
+
     /// The page at `gpa`; the caller has found that it is guest memory.
     pub(crate) fn new(gpa: u32) -> Self {
         RamPage(gpa & !(PAGE_OCTETS - 1))

@@ -1,5 +1,10 @@
 //! MIPS processors.
 //!
-//! Guest memory is `guest-memory`'s.
+//! [`table`] knows the encodings of all of them, [`exit`] why an engine comes back. [`mips32`] is an interpreter of
+//! MIPS32 release 2 (24Kf). Guest memory is `guest-memory`'s. Nothing here knows Python.
 
+#![allow(clippy::precedence)] // of shifts over masks: fields of words are the daily bread here
+
+pub mod exit;
+pub mod mips32;
 pub mod table;

@@ -1,0 +1,141 @@
+"""MIPS processors behind the engine contract (`docs/engine.md`): `Vm` and `Cpu`.
+
+    vm = Vm()
+    vm.add_memory(0, 64 << 20)
+    cpu = Cpu(vm)
+    cpu.set_state({"pc": 0x80100000, "sp": 0x80080000, "status": 0})
+    exit = cpu.run(1_000_000)
+
+Model `24Kf` is a little-endian MIPS32 release 2 with TLB and FPU; `emulators/cpus/mips/native/src/mips32/mod.rs` says
+what it has and has not.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+from emulators.cpus.processor import Answer
+from emulators.cpus.vm import Vm
+from emulators.exits import Exit, Mmio
+from vde import _native
+from vde.errors import ConfigError
+
+__all__ = ["Cpu", "Vm"]
+
+Watch = Literal["read", "write", "access"]
+
+EXC_INT, EXC_MOD, EXC_TLBL, EXC_TLBS, EXC_ADEL, EXC_ADES, EXC_IBE, EXC_DBE = range(8)
+EXC_SYS, EXC_BP, EXC_RI, EXC_CPU, EXC_OV, EXC_TR = range(8, 14)
+EXC_FPE = 15
+"""Cause.ExcCode (MD00090 table 9.31), for `intercept` and `ExceptionTaken.vector`."""
+
+
+class Cpu:
+    """One processor.
+
+    Args:
+        vm: its memory; what is not memory there is a device's (`Mmio` exits).
+        model: `24Kf`.
+        tlb_entries: 16, 32 or 64.
+        hypercalls: SDBBP's code comes as a `Hypercall` exit (otherwise SDBBP enters debug mode, as the manual says).
+
+    Not for several threads, except `kick()`.
+    """
+
+    def __init__(self, vm: Vm, model: str = "24Kf", *, tlb_entries: int = 16, hypercalls: bool = False) -> None:
+        if model != "24Kf":
+            raise ConfigError(f"processor model {model!r}: expected 24Kf")
+        self.vm = vm
+        self.model = model
+        self._native = _native.Mips32(vm, tlb_entries=tlb_entries, hypercalls=hypercalls)
+        self._answer = Answer()
+
+    def run(self, budget_insns: int) -> Exit:
+        """Execute up to `budget_insns` instructions; why it ended. The GIL is released meanwhile.
+
+        Raises:
+            RuntimeError: the last exit was a read, and its `data` is None.
+            ValueError: its `data` is not of the size that was asked for.
+        """
+        data, bus_error = self._answer.of_last()
+        return self._answer.exit(self._native.run(budget_insns, data, bus_error))
+
+    def kick(self) -> None:
+        """End the present run, or the next one, with `Kicked`. From any thread."""
+        self._native.kick()
+
+    @property
+    def icount(self) -> int:
+        """Instructions retired (an instruction that ended in an exception counts)."""
+        return self._native.icount
+
+    @property
+    def ticks(self) -> int:
+        """The clock: `icount` and what was skipped."""
+        return self._native.ticks
+
+    def skip(self, ticks: int) -> None:
+        """Advance the clock without instructions. Raises ValueError beyond the timer's next interrupt."""
+        self._native.skip(ticks)
+
+    def next_timer(self) -> int | None:
+        """Ticks until Count becomes Compare; None: Count is stopped."""
+        return self._native.next_timer()
+
+    def set_ip(self, line: int, level: bool) -> None:
+        """Drive Cause.IP2 … IP7 (`line` 2 … 7)."""
+        self._native.set_ip(line, level)
+
+    def intercept(self, vectors: Collection[int]) -> None:
+        """Come back with `ExceptionTaken` instead of taking these exceptions (by Cause.ExcCode)."""
+        self._native.intercept(list(vectors))
+
+    def state(self) -> dict[str, int]:
+        """All architectural state by the manual's names, lower case: r0 … r31, hi, lo, pc, CP0, f0 … f31, fcr31.
+
+        `in_delay_slot` is 1 in a delay slot, behind which `branch_target` follows.
+        """
+        return self._native.state()
+
+    def set_state(self, state: Mapping[str, int]) -> None:
+        """Set what is named (also zero, at, v0 … ra). A new `pc` is in no delay slot unless `in_delay_slot` says so.
+
+        Raises ValueError for a name or value that the processor has not; then nothing is set.
+        """
+        self._native.set_state([(name, int(value)) for name, value in state.items()])
+        if "pc" in state:
+            self._answer.forget()
+
+    def snapshot(self) -> bytes:
+        """The processor, as `restore` takes it. Breakpoints and interceptions are not in it."""
+        return self._native.snapshot()
+
+    def restore(self, octets: bytes) -> None:
+        """Become what a snapshot says. Raises ValueError, and is unchanged, if it is none of this model's."""
+        self._native.restore(octets)
+        pending = self._native.pending()
+        self._answer.resume(Mmio("read", *pending) if pending else None)
+
+    @property
+    def pending(self) -> Mmio | None:
+        """The read whose `data` the next run needs; behind `restore` it may be another object than before."""
+        return self._answer.pending
+
+    def add_breakpoint(self, va: int) -> None:
+        """Come back with `Debug` before the instruction at `va`; the next run goes past it."""
+        self._native.add_breakpoint(va)
+
+    def remove_breakpoint(self, va: int) -> None:
+        """Undo `add_breakpoint`."""
+        self._native.remove_breakpoint(va)
+
+    def add_watchpoint(self, va: int, size: int, kind: Watch) -> None:
+        """Come back with `Debug` behind an instruction that accesses any of `size` octets at `va`."""
+        self._native.add_watchpoint(va, size, kind != "write", kind != "read")
+
+    def remove_watchpoint(self, va: int, size: int, kind: Watch) -> None:
+        """Undo `add_watchpoint` with the same arguments."""
+        self._native.remove_watchpoint(va, size, kind != "write", kind != "read")
+
+    def translate(self, va: int, access: Literal["read", "write", "fetch"]) -> int | None:
+        """Where `va` is in the present mode, or None. Changes nothing."""
+        return self._native.translate(va, access)

@@ -1,0 +1,185 @@
+//! `vde._native.Mips32`: a MIPS32 processor for Python. Its facade is `emulators/cpus/mips/__init__.py`.
+//!
+//! Exits are tuples: a number, then fields; `emulators/cpus/processor.py` makes objects of them.
+
+use crate::guest_memory::{GuestMemory, locked, with};
+use guest_memory::Memory;
+use mips_engine::exit::{Exit, Reason, Refused};
+use mips_engine::mips32::{Access, Cpu, Options};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyTuple};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A 24Kf.
+#[pyclass(subclass, frozen, module = "vde._native")]
+pub struct Mips32 {
+    cpu: Mutex<Cpu>,
+    memory: Arc<Mutex<Memory>>,
+    kicked: Arc<AtomicBool>,
+}
+
+#[pymethods]
+impl Mips32 {
+    #[new]
+    #[pyo3(signature = (memory, *, tlb_entries, hypercalls))]
+    fn new(memory: &Bound<'_, GuestMemory>, tlb_entries: u32, hypercalls: bool) -> PyResult<Self> {
+        let cpu = Cpu::new(Options { tlb_entries, hypercalls }).map_err(raised)?;
+        let kicked = cpu.kick();
+        Ok(Mips32 { cpu: Mutex::new(cpu), memory: Arc::clone(&memory.get().0), kicked })
+    }
+
+    /// `data`: the answer to the read that the last exit asked for.
+    #[pyo3(signature = (budget_insns, data=None, bus_error=false))]
+    fn run<'py>(
+        &self,
+        py: Python<'py>,
+        budget_insns: u64,
+        data: Option<&[u8]>,
+        bus_error: bool,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let exit: PyResult<Exit> = py.detach(|| {
+            let mut cpu = locked(&self.cpu);
+            let mut memory = locked(&self.memory);
+            if let Some(octets) = cpu.wants() {
+                cpu.answer(answer(octets, data, bus_error)?, bus_error);
+            } else if bus_error {
+                cpu.answer(0, true);
+            }
+            Ok(cpu.run(&mut memory, budget_insns))
+        });
+        exit_tuple(py, exit?)
+    }
+
+    /// The (address, octets) of the read that is to be answered.
+    fn pending(&self, py: Python<'_>) -> Option<(u32, u32)> {
+        self.with(py, |cpu| cpu.pending())
+    }
+
+    /// From any thread.
+    fn kick(&self) {
+        self.kicked.store(true, Ordering::Release);
+    }
+
+    #[getter]
+    fn icount(&self, py: Python<'_>) -> u64 {
+        self.with(py, |cpu| cpu.icount())
+    }
+
+    #[getter]
+    fn ticks(&self, py: Python<'_>) -> u64 {
+        self.with(py, |cpu| cpu.ticks())
+    }
+
+    fn skip(&self, py: Python<'_>, ticks: u64) -> PyResult<()> {
+        self.with(py, |cpu| cpu.skip(ticks)).map_err(raised)
+    }
+
+    fn next_timer(&self, py: Python<'_>) -> Option<u64> {
+        self.with(py, |cpu| cpu.next_timer())
+    }
+
+    fn set_ip(&self, py: Python<'_>, line: u32, level: bool) -> PyResult<()> {
+        self.with(py, |cpu| cpu.set_ip(line, level)).map_err(raised)
+    }
+
+    fn intercept(&self, py: Python<'_>, codes: Vec<u32>) -> PyResult<()> {
+        self.with(py, |cpu| cpu.intercept(&codes)).map_err(raised)
+    }
+
+    fn state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let state = PyDict::new(py);
+        for (name, value) in self.with(py, |cpu| cpu.state()) {
+            state.set_item(name, value)?;
+        }
+        Ok(state)
+    }
+
+    fn set_state(&self, py: Python<'_>, state: Vec<(String, u64)>) -> PyResult<()> {
+        self.with(py, |cpu| cpu.set_state(&state)).map_err(raised)
+    }
+
+    fn snapshot<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.with(py, Cpu::snapshot))
+    }
+
+    fn restore(&self, py: Python<'_>, octets: &[u8]) -> PyResult<()> {
+        self.with(py, |cpu| cpu.restore(octets)).map_err(raised)
+    }
+
+    fn add_breakpoint(&self, py: Python<'_>, va: u32) -> PyResult<()> {
+        self.with(py, |cpu| cpu.add_breakpoint(va)).map_err(raised)
+    }
+
+    fn remove_breakpoint(&self, py: Python<'_>, va: u32) {
+        self.with(py, |cpu| cpu.remove_breakpoint(va));
+    }
+
+    fn add_watchpoint(&self, py: Python<'_>, va: u32, size: u32, read: bool, write: bool) -> PyResult<()> {
+        self.with(py, |cpu| cpu.add_watchpoint(va, size, read, write)).map_err(raised)
+    }
+
+    fn remove_watchpoint(&self, py: Python<'_>, va: u32, size: u32, read: bool, write: bool) {
+        self.with(py, |cpu| cpu.remove_watchpoint(va, size, read, write));
+    }
+
+    fn translate(&self, py: Python<'_>, va: u32, access: &str) -> PyResult<Option<u32>> {
+        let access = match access {
+            "read" => Access::Read,
+            "write" => Access::Write,
+            "fetch" => Access::Fetch,
+            _ => return Err(PyValueError::new_err(format!("{access}: read, write or fetch are expected"))),
+        };
+        Ok(self.with(py, |cpu| cpu.translate(va, access)))
+    }
+}
+
+impl Mips32 {
+    /// The processor, once it does not run.
+    fn with<T: Send>(&self, py: Python<'_>, action: impl FnOnce(&mut Cpu) -> T + Send) -> T {
+        with(py, &self.cpu, action)
+    }
+}
+
+/// The value of a read that wants `octets` octets.
+pub fn answer(octets: u32, data: Option<&[u8]>, bus_error: bool) -> PyResult<u64> {
+    match data {
+        _ if bus_error => Ok(0),
+        Some(data) if data.len() == octets as usize => {
+            let mut value = [0; 8];
+            value[..data.len()].copy_from_slice(data);
+            Ok(u64::from_le_bytes(value))
+        }
+        Some(data) => Err(PyValueError::new_err(format!("data of {} octets: {octets} were asked for", data.len()))),
+        None => Err(PyRuntimeError::new_err("the read that the last exit asked for has no data")),
+    }
+}
+
+pub fn raised(refused: Refused) -> PyErr {
+    PyValueError::new_err(refused.0)
+}
+
+/// An exit as a tuple; the first number says which it is.
+pub fn exit_tuple(py: Python<'_>, exit: Exit) -> PyResult<Bound<'_, PyTuple>> {
+    match exit {
+        Exit::Budget => (0,).into_pyobject(py),
+        Exit::MmioRead { gpa, octets } => (1, gpa, octets).into_pyobject(py),
+        Exit::MmioWrite { gpa, octets, value } => {
+            (2, gpa, octets, PyBytes::new(py, &value.to_le_bytes()[..octets as usize])).into_pyobject(py)
+        }
+        Exit::Kicked => (3,).into_pyobject(py),
+        Exit::Halt => (4,).into_pyobject(py),
+        Exit::Debug { reason, address } => {
+            let reason = match reason {
+                Reason::Breakpoint => "breakpoint",
+                Reason::WatchRead => "watch-read",
+                Reason::WatchWrite => "watch-write",
+            };
+            (5, reason, address).into_pyobject(py)
+        }
+        Exit::Hypercall(number) => (6, number).into_pyobject(py),
+        Exit::Exception { vector, next_pc } => (7, vector, next_pc).into_pyobject(py),
+        Exit::InternalError { pc, octets } => (8, pc, PyBytes::new(py, &octets)).into_pyobject(py),
+    }
+}
