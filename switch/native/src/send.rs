@@ -105,7 +105,12 @@ impl Sender {
         let header = &headers[0].msg_hdr;
         let result = if matches!(kind, Kind::Tap | Kind::TapVnet) {
             // SAFETY: `prepare` has just pointed the iovecs at octets that the caller of `send` still borrows.
-            let octets = unsafe { libc::writev(fd, header.msg_iov, header.msg_iovlen as i32) };
+            let octets = unsafe {
+                match header.msg_iovlen {
+                    1 => libc::write(fd, (*header.msg_iov).iov_base, (*header.msg_iov).iov_len),
+                    pieces => libc::writev(fd, header.msg_iov, pieces as i32),
+                }
+            };
             if octets < 0 { -1 } else { 1 }
         } else if let ([only], 1) = (&*headers, header.msg_iovlen) {
             // SAFETY: as above (there is one iovec); a sending only reads the octets.
