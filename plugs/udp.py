@@ -30,6 +30,7 @@ from typing import Any
 import trio
 
 from plugs.parts.places import widen
+from vde import arrival
 from vde.descriptor_link import DescriptorLink
 from vde.endpoint import EndpointKind, HandedOver
 from vde.errors import ConfigError, LinkBroken
@@ -60,7 +61,15 @@ class UdpLink(DescriptorLink):
             one.setblocking(False)
         super().__init__(sock.fileno(), write_fd=self._sender.fileno())
 
+    def note_arrivals(self) -> bool:
+        """As `Link.note_arrivals`."""
+        self._stamped = self._stamped or arrival.stamp(self._socket)
+        return self._stamped
+
     def _read(self) -> bytes | None:
+        if self._stamped:
+            frame, self._stamp_ns = arrival.receive(self._socket, self.mtu_octets + 1)
+            return frame or None
         return self._socket.recv(self.mtu_octets + 1) or None
 
     def _read_failed(self, error: OSError) -> None:
@@ -95,6 +104,10 @@ class GroupLink(UdpLink):
         """`sender`: connected to the group."""
         super().__init__(sock, sender)
         self._own = sender.getsockname()[:2]
+
+    def note_arrivals(self) -> bool:
+        """No: who sent a frame must be known as well."""
+        return False
 
     def _read(self) -> bytes | None:
         frame, source = self._socket.recvfrom(self.mtu_octets + 1)

@@ -40,6 +40,7 @@ import trio
 
 from plugs.parts.hangup import Watched
 from plugs.parts.places import widen
+from vde import arrival
 from vde.descriptor_link import DescriptorLink
 from vde.endpoint import EndpointKind, HandedOver
 from vde.errors import ConfigError, LinkBroken, LinkClosed, LinkEnded
@@ -78,7 +79,15 @@ class VdeLink(DescriptorLink):
         self._directory = directory
         self._far = far
 
+    def note_arrivals(self) -> bool:
+        """As `Link.note_arrivals`."""
+        self._stamped = self._stamped or arrival.stamp(self._data)
+        return self._stamped
+
     def _read(self) -> bytes | None:
+        if self._stamped:
+            frame, self._stamp_ns = arrival.receive(self._data, self.mtu_octets + 1)
+            return frame or None
         return self._data.recv(self.mtu_octets + 1) or None
 
     def _read_failed(self, error: OSError) -> None:

@@ -2,6 +2,8 @@
 
 A plug says how a message is read and written, and what an error means; waiting, draining, counting and the link's end
 are here. After one wait at most `FRAMES_PER_BATCH` messages are read without another.
+
+A plug on sockets may use `arrival.receive` in its `_read`, and set `_stamp_ns`, once `_stamped` is true.
 """
 
 from abc import abstractmethod
@@ -23,6 +25,9 @@ class DescriptorLink(Link):
         self._write_fd = fd if write_fd is None else write_fd
         self._closed = False
         self._broken: LinkBroken | None = None
+        self._stamped = False
+        self._stamp_ns = 0
+        self._arrivals: list[int] = []
 
     @abstractmethod
     def _read(self) -> bytes | None:
@@ -61,31 +66,36 @@ class DescriptorLink(Link):
             frames = self._drain()
         return frames
 
+    def arrivals_ns(self) -> Sequence[int] | None:
+        """As `Link.arrivals_ns`."""
+        return self._arrivals if self._stamped else None
+
     async def send(self, frames: Sequence[bytes]) -> None:
         """As `Link.send`."""
         await trio.lowlevel.checkpoint()
-        for frame in frames:
+        while (done := self.send_nowait(frames)) < len(frames):
+            frames = frames[done:]
+            await self._wait(trio.lowlevel.wait_writable, self._write_fd)
+
+    def send_nowait(self, frames: Sequence[bytes]) -> int:
+        """As `Link.send_nowait`."""
+        if self._closed:
+            raise LinkClosed("the link is closed")
+        for done, frame in enumerate(frames):
             if len(frame) < SHORTEST_OCTETS:
                 self.counters.drop_out("short")
             elif len(frame) > self.mtu_octets:
                 self.counters.drop_out("oversize")
             else:
-                await self._send(frame)
-
-    async def _send(self, frame: bytes) -> None:
-        while True:
-            if self._closed:
-                raise LinkClosed("the link is closed")
-            try:
-                self._write(frame)
-            except BlockingIOError:
-                await self._wait(trio.lowlevel.wait_writable, self._write_fd)
-            except OSError as error:
-                self._write_failed(error)
-                return
-            else:
-                self.counters.sent(len(frame))
-                return
+                try:
+                    self._write(frame)
+                except BlockingIOError:
+                    return done
+                except OSError as error:
+                    self._write_failed(error)
+                else:
+                    self.counters.sent(len(frame))
+        return len(frames)
 
     async def _wait(self, condition: Callable[[int], Awaitable[None]], fd: int) -> None:
         if self._closed:
@@ -97,6 +107,7 @@ class DescriptorLink(Link):
 
     def _drain(self) -> list[bytes]:
         frames: list[bytes] = []
+        arrivals: list[int] = []
         octets = 0
         for _ in range(FRAMES_PER_BATCH):
             try:
@@ -121,9 +132,11 @@ class DescriptorLink(Link):
                 self.counters.drop_in("oversize")
             else:
                 frames.append(frame)
+                arrivals.append(self._stamp_ns)
                 octets += len(frame)
         if frames:
             self.counters.received(octets, len(frames))
+            self._arrivals = arrivals
         return frames
 
     def end(self) -> None:

@@ -121,6 +121,18 @@ class Link(ABC):
         Cancellation: nothing is lost.
         """
 
+    def note_arrivals(self) -> bool:
+        """Have `arrivals_ns` from now on; False: that is not possible."""
+        return False
+
+    def arrivals_ns(self) -> Sequence[int] | None:
+        """When the kernel got the frames of the last `receive`: `clock.wall_ns`, one for each; None: nobody knows."""
+        return None
+
+    def send_nowait(self, frames: Sequence[bytes]) -> int:
+        """As `send`, as far as it goes without waiting: how many are done with. 0 is always right."""
+        return 0
+
     async def watch(self) -> NoReturn:
         """Wait for the link's end, as its raise; for links handed over. At first: until cancelled.
 

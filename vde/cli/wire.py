@@ -244,7 +244,7 @@ async def _serve(
         left, right = (_kept(vnl, attempt, here) for vnl, attempt in zip(vnls, (left, right), strict=True))
     wire = Wire(name, seed, clock.monotonic_ns(), start, read_file)
     patch = None if options.no_bypass else open_patch
-    process = WireProcess(wire, (left, right), clock.monotonic_ns, TimerDescriptor, patch)
+    process = WireProcess(wire, (left, right), clock.monotonic_ns, TimerDescriptor, patch, clock.wall_ns)
 
     def facts() -> dict[str, Any]:
         return {"left": vnls[0], "right": vnls[1], "pid": os.getpid(), "ends": process.ends()}

@@ -35,6 +35,7 @@ class Direction:
         self.observer: Observer | None = None
         self._chance = chance
         self._origin = origin_ns
+        self._arrived_ns = 0
         self._ring = Ring()
         self._line = DelayLine()
         self._default = self._new_lane("")
@@ -78,11 +79,15 @@ class Direction:
 
     # -- frames -------------------------------------------------------------------------------------------------------
 
-    def receive(self, frames: Sequence[bytes], now_ns: int) -> None:
-        """Frames come."""
+    def receive(self, frames: Sequence[bytes], now_ns: int, arrivals_ns: Sequence[int] | None = None) -> None:
+        """Frames come: now, or each at a time of its own, in order and not after now."""
         tally, ring = self.tally, self._ring
-        self.advance(now_ns)
-        for frame in frames:
+        if arrivals_ns is None:
+            self.advance(now_ns)
+        for index, frame in enumerate(frames):
+            if arrivals_ns is not None:
+                now_ns = self._arrived_ns = max(arrivals_ns[index], self._arrived_ns)
+                self.advance(now_ns)
             self.number += 1
             tally.received_frames += 1
             tally.received_octets += len(frame)

@@ -66,6 +66,7 @@ class KeptEnd(Link):
         self._failures = self._breaks = 0
         self._last_error = ""
         self._again = False
+        self._notes_arrivals = False
         self._came = trio.Event()
         self._gone = trio.Event()
         self._busy: set[trio.CancelScope] = set()
@@ -128,6 +129,8 @@ class KeptEnd(Link):
         self._gone = trio.Event()
         self._link = link
         self.mtu_octets = link.mtu_octets
+        if self._notes_arrivals:
+            link.note_arrivals()
         self._turn("connected")
         self._came.set()
         self._came = trio.Event()
@@ -175,6 +178,25 @@ class KeptEnd(Link):
         else:
             await trio.lowlevel.checkpoint()
         self.lost_frames += len(frames)
+
+    def send_nowait(self, frames: Sequence[bytes]) -> int:
+        """As `Link.send_nowait`."""
+        if (link := self._link) is None:
+            return 0
+        try:
+            return link.send_nowait(frames)
+        except (LinkBroken, LinkClosed) as error:
+            self._found_broken(link, error)
+            return 0
+
+    def note_arrivals(self) -> bool:
+        """As `Link.note_arrivals`."""
+        self._notes_arrivals = True
+        return self._link is not None and self._link.note_arrivals()
+
+    def arrivals_ns(self) -> Sequence[int] | None:
+        """As `Link.arrivals_ns`."""
+        return None if self._link is None else self._link.arrivals_ns()
 
     async def receive(self) -> list[bytes]:
         """As `Link.receive`; waits while it is away."""

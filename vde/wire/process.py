@@ -4,7 +4,8 @@
 
 Theory of operation. For each direction one task reads and hands frames to the model; whoever finds frames due sends
 them: the reader at once, or the direction's timer task later. While one is sending the other does not; so frames leave
-in the order in which they are due, and a sink that does not take them stops its own direction's reader only.
+in the order in which they are due, and a sink that does not take them stops its own direction's reader only. A frame's
+time of arrival is the kernel's where a link knows it, so that it is due when it should be, however late we read it.
 
 **Bypass.** While nothing is set in either direction, and both links can be handed over, a patch (given by the caller:
 the forwarder's) carries the frames and Python sees none. The first impairment, watcher or change of state that wants to
@@ -16,7 +17,7 @@ Bounds: `delay_line.py`, `queue.py`; `control.py` for connections.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -31,6 +32,9 @@ from vde.wire.schedule import DIRECTIONS
 from vde.wire.timer import Timer
 
 NS_PER_S = 10**9
+LATE_MOST_NS = 50_000_000
+"""How long before its reading a frame may have come. Chosen: no longer than a loaded machine lets us wait; what the
+kernel's wall clock says beyond that is a step of the clock."""
 Open = Callable[[], AbstractAsyncContextManager[Link]]
 Counts = tuple[tuple[int, int], tuple[int, int]]
 """Frames and octets, left to right and right to left."""
@@ -53,8 +57,8 @@ class RunningDirection(Protocol):
     def count_bypassed(self, frames: int, octets: int) -> None:
         """So many passed, unseen by us."""
 
-    def receive(self, frames: list[bytes], now_ns: int) -> None:
-        """Frames come."""
+    def receive(self, frames: list[bytes], now_ns: int, arrivals_ns: Sequence[int] | None = None) -> None:
+        """Frames come; `arrivals_ns`: each at a time of its own, not after `now_ns`."""
 
     def frames_to_send(self, now_ns: int) -> list[bytes]:
         """A batch of those that are due."""
@@ -137,13 +141,16 @@ class WireProcess:
         now_ns: Callable[[], int],
         new_timer: Callable[[], Timer],
         open_patch: OpenPatch | None = None,
+        wall_ns: Callable[[], int] | None = None,
     ) -> None:
+        """`wall_ns`: the clock of links' arrivals; None: they are not asked."""
         self.wire = wire
         self.bypass = False
         self._ends = ends
         self._now_ns = now_ns
         self._new_timer = new_timer
         self._open_patch = open_patch
+        self._wall_ns = wall_ns
         self._patch: Patch | None = None
         self._counted: Counts = ((0, 0), (0, 0))
         self._sides: list[_Side] = []
@@ -259,6 +266,8 @@ class WireProcess:
                 timer = self._new_timer()
                 stack.callback(timer.close)
                 self._sides.append(_Side(road, source, sink, timer))
+                if self._wall_ns is not None:
+                    source.note_arrivals()
             stack.callback(self._sides.clear)
             async with unwrapped_nursery() as timers, unwrapped_nursery() as readers:
                 for side in self._sides:
@@ -295,9 +304,17 @@ class WireProcess:
                 side.sending = False
                 self._look_for_clear()
                 continue
-            road.receive(frames, self._now_ns())
+            now_ns = self._now_ns()
+            road.receive(frames, now_ns, self._arrivals(side.source, now_ns))
             if not side.sending:
                 await self._flush(side)
+
+    def _arrivals(self, source: Link, now_ns: int) -> list[int] | None:
+        """When the frames of the last batch came."""
+        if self._wall_ns is None or (arrivals := source.arrivals_ns()) is None:
+            return None
+        offset, oldest = now_ns - self._wall_ns(), now_ns - LATE_MOST_NS
+        return [min(at + offset, now_ns) if at + offset > oldest else now_ns for at in arrivals]
 
     async def _send_due(self, side: _Side) -> None:
         while True:
@@ -309,7 +326,8 @@ class WireProcess:
         """Send what is due. Nothing is awaited between the last look and the timer's setting."""
         side.sending = True
         while frames := side.direction.frames_to_send(self._now_ns()):
-            await side.sink.send(frames)
+            if (done := side.sink.send_nowait(frames)) < len(frames):
+                await side.sink.send(frames[done:])
         side.sending = False
         side.timer.arm(side.direction.next_deadline())
         self._look_for_clear()

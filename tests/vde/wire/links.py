@@ -17,6 +17,7 @@ class MemoryLink(Link):
         super().__init__()
         self.sent: list[tuple[int, bytes]] = []
         self._feed, self._food = trio.open_memory_channel[list[bytes]](1 << 16)
+        self.arrivals: list[int] | None = None
         self.room = trio.Event()
         self.room.set()
         self.handed = handed
@@ -38,6 +39,9 @@ class MemoryLink(Link):
             return await self._food.receive()
         except trio.EndOfChannel:
             raise LinkBroken("broken by the test") from None
+
+    def arrivals_ns(self) -> Sequence[int] | None:
+        return self.arrivals
 
     def hand_over(self) -> HandedOver | None:
         return HandedOver(-1, EndpointKind.DATAGRAM) if self.handed else None

@@ -3,7 +3,7 @@
 import json
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import trio.testing
 
 from tests.vde.wire.links import MemoryLink, VirtualTimer, now_ns
 from tests.vde.wire.wires import LR, MS, RL, frame, numbers
+from vde import arrival
 from vde.endpoint import HandedOver
 from vde.errors import ConfigError, LinkBroken
 from vde.wire.impairments import no_files
@@ -20,7 +21,7 @@ from vde.wire.model import Start, Wire
 from vde.wire.process import Counts, WireProcess
 from vde.wire.schedule import DIRECTIONS, Change, parse_entry
 from vde.wire.server import ControlServer, open_socket
-from vde.wire.timer import TimerDescriptor
+from vde.wire.timer import EARLY_LEAST_NS, EARLY_MOST_NS, Lead, TimerDescriptor
 
 PATIENCE_S = 20
 
@@ -54,12 +55,19 @@ class FakePatch:
 
 
 class Rig:
-    def __init__(self, begin: Start, patch: FakePatch | None = None, **links: bool) -> None:
+    def __init__(
+        self,
+        begin: Start,
+        patch: FakePatch | None = None,
+        wall_ns: Callable[[], int] | None = None,
+        **links: bool,
+    ) -> None:
         self.wire = Wire("w", "s", now_ns(), begin, no_files)
         self.left, self.right = MemoryLink(**links), MemoryLink(**links)
         self.opened = [0]
         ends = self.left.opener(self.opened), self.right.opener()
-        self.process = WireProcess(self.wire, ends, now_ns, VirtualTimer, None if patch is None else patch.open)
+        bypass = None if patch is None else patch.open
+        self.process = WireProcess(self.wire, ends, now_ns, VirtualTimer, bypass, wall_ns)
 
     def change(self, verb: str, **settings: str) -> None:
         self.wire.change(Change(verb, DIRECTIONS, None, tuple(settings.items())), now_ns())
@@ -294,3 +302,49 @@ async def test_the_kernels_timer_is_never_early() -> None:
         assert scope.cancelled_caught
     finally:
         timer.close()
+
+
+def test_the_lead_follows_what_wake_ups_are_late_by() -> None:
+    lead = Lead()
+    for _ in range(100):
+        lead.learn(300_000)
+    assert 290_000 <= lead.ns <= 300_000
+    for _ in range(5000):
+        lead.learn(0)
+    assert lead.ns == EARLY_LEAST_NS
+    lead.learn(10**9)
+    assert lead.ns == EARLY_MOST_NS
+
+
+async def test_a_frame_that_is_read_late_is_due_as_if_it_had_been_read_at_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig(start(delay="40ms"), wall_ns=lambda: now_ns() + 7 * 10**18)
+    async with running(rig):
+        await trio.sleep(1)
+        begin = now_ns()
+        rig.left.arrivals = [begin - 15 * MS + 7 * 10**18, begin - 10 * MS + 7 * 10**18]
+        rig.left.deliver(frame(1), frame(2))
+        await trio.sleep(1)
+        assert [at - begin for at, _ in rig.right.sent] == [25 * MS, 30 * MS]
+        begin = now_ns()
+        rig.left.arrivals = [begin + 10**9 + 7 * 10**18, begin - 10**10 + 7 * 10**18]  # clocks that step
+        rig.left.deliver(frame(3), frame(4))
+        await trio.sleep(1)
+        assert [at - begin for at, _ in rig.right.sent[2:]] == [40 * MS, 40 * MS]
+
+
+async def test_the_kernel_says_when_a_datagram_came() -> None:
+    for family in (socket.AF_UNIX, socket.AF_INET):
+        with socket.socket(family, socket.SOCK_DGRAM) as receiver, socket.socket(family, socket.SOCK_DGRAM) as sender:
+            receiver.bind("" if family == socket.AF_UNIX else ("127.0.0.1", 0))
+            sender.connect(receiver.getsockname())
+            sender.send(b"before")
+            assert arrival.stamp(receiver)
+            assert arrival.receive(receiver, 100)[0] == b"before"
+            before_ns = time.time_ns()
+            sender.send(b"after")
+            after_ns = time.time_ns()
+            octets, stamp_ns = arrival.receive(receiver, 100)
+            assert octets == b"after"
+            assert before_ns <= stamp_ns <= after_ns

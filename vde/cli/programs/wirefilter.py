@@ -240,7 +240,7 @@ async def _serve(
     ready: Callable[[], None],
 ) -> int:
     """Until a signal, `shutdown`, or the end of standard input."""
-    process = WireProcess(filter_, ends, clock.monotonic_ns, TimerDescriptor, open_patch)
+    process = WireProcess(filter_, ends, clock.monotonic_ns, TimerDescriptor, open_patch, clock.wall_ns)
     console.on_change = process.changed
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with unwrapped_nursery() as nursery:

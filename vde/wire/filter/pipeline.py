@@ -19,6 +19,7 @@ the original's number of bits was geometric, and endless from 2^20 on; dup 100 e
 (`delay_line.py`).
 """
 
+from collections.abc import Sequence
 from heapq import heappop, heappush
 
 from vde.wire.chance import Chance, Numbers
@@ -151,11 +152,11 @@ class FilterDirection:
         """When a frame is due."""
         return self._heap[0][0] if self._heap else None
 
-    def receive(self, frames: list[bytes], now_ns: int) -> None:
+    def receive(self, frames: list[bytes], now_ns: int, arrivals_ns: Sequence[int] | None = None) -> None:
         """Frames come."""
-        for frame in frames:
+        for index, frame in enumerate(frames):
             self._number += 1
-            self._receive(frame, now_ns)
+            self._receive(frame, now_ns if arrivals_ns is None else arrivals_ns[index])
 
     def frames_to_send(self, now_ns: int) -> list[bytes]:
         """Those that are due, at most a batch."""
