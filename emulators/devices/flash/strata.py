@@ -51,7 +51,6 @@ def query(chip_octets: int) -> bytes:
             0x01,  # one erase region
             *(blocks - 1).to_bytes(2, "little"),
             *(BLOCK_OCTETS // 256).to_bytes(2, "little"),
-            *b"\0\0\0\0",
             *b"PRI10",  # Intel's table: version 1.0, no optional feature
             *b"\0\0\0\0\0\0\0\0\0\0",
         )

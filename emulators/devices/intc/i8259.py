@@ -107,10 +107,10 @@ class Controller:
             serving &= ~self._slaves
         for step in range(1, 9):
             number = self.lowest + step & 7
+            if serving >> number & 1:
+                return None  # what is served holds back its own level and all below
             if requests >> number & 1:
                 return number
-            if serving >> number & 1:
-                return None
         return None
 
     def acknowledge(self) -> int | None:

@@ -176,6 +176,7 @@ class Counter:
         self.mode = mode if mode < 6 else mode - 4  # figure 7: 6 and 7 are 2 and 3
         self.access = access
         self.bcd = bcd
+        self.count = min(self.count, self.top)
         self.loaded = self.frozen = self.following = self.low = self.latched = self.latched_status = None
         self.null = True
         self.high_next = False
