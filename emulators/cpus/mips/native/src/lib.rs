@@ -5,6 +5,7 @@
 
 #![allow(clippy::precedence)] // of shifts over masks: fields of words are the daily bread here
 
+pub mod disassemble;
 pub mod exit;
 pub mod mips32;
 pub mod table;

@@ -1,0 +1,27 @@
+//! Python's way to the disassembler of MIPS instructions.
+
+use mips_engine::disassemble::disassemble;
+use mips_engine::table::{Decoder, FP, M1, M2, M32, R2, R3K, TLB, UMPS};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+const MODELS: [(&str, u16); 3] =
+    [("24Kf", M1 | M2 | M32 | R2 | FP | TLB), ("R3000", M1 | R3K | TLB), ("uMPS3", M1 | R3K | UMPS | TLB)];
+
+/// The instructions in `octets` (little-endian, a multiple of 4), the first of them at `pc`.
+#[pyfunction]
+pub fn mips_disassemble(octets: &[u8], pc: u32, model: &str) -> PyResult<Vec<String>> {
+    let Some(&(_, has)) = MODELS.iter().find(|(name, _)| *name == model) else {
+        let known = MODELS.map(|(name, _)| name).join(", ");
+        return Err(PyValueError::new_err(format!("model {model:?}: there are {known}")));
+    };
+    if octets.len() % 4 != 0 {
+        return Err(PyValueError::new_err(format!("{} octets: instructions have 4", octets.len())));
+    }
+    let decoder = Decoder::new(has);
+    let text = |(at, octets): (usize, &[u8])| {
+        let word = octets.iter().rev().fold(0, |word, &octet| word << 8 | u32::from(octet));
+        disassemble(&decoder, word, pc.wrapping_add(4 * at as u32))
+    };
+    Ok(octets.chunks_exact(4).enumerate().map(text).collect())
+}
