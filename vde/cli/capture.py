@@ -25,19 +25,26 @@ pcap-filter(7), if no link is called so. Frames that a wire drops, delays or cha
 them, and a comment says what happened to them.
 examples:
   vde capture slow web:eth0 -w both.pcapng
-  vde capture slow --wireshark
-  vde capture term--sw1 'arp or icmp'
+  vde capture slow --wireshark 'arp or icmp'
+  vde capture term--sw1 icmp
 """
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the command."""
+    """The command has a parser of its own, because its options and words may be mixed."""
     parser = subparsers.add_parser(
-        "capture",
-        help="record what crosses links of a running lab",
+        "capture", help="record what crosses links of a running lab", prefix_chars="\0", add_help=False
+    )
+    parser.add_argument("words", nargs="*")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vde capture",
         description="Record what crosses links of a running lab, until interrupted; without -w or --wireshark as text.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("links", nargs="*", metavar="LINK", help="several go to one file")
     parser.add_argument("-l", "--lab", metavar="FILE|LAB", help="by default the only one")
@@ -50,6 +57,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--ring", metavar="FILESxSIZE", help="several files in turn, such as 10x5M")
     parser.add_argument("--lab-runtime", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--node", default="", help=argparse.SUPPRESS)
+    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from vde.lab.bpf import Filter
 
+    args = _parser().parse_intermixed_args(args.words)
     ring = _ring(args)
     if args.snaplen < 0 or 0 < args.snaplen < 14 or args.count < 0:
         raise ConfigError("--snaplen takes 14 octets or more, --count one frame or more")
