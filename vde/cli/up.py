@@ -186,10 +186,10 @@ class Report:
 
     def conclude(self, lab: "Lab", file: Path, *, interrupted: bool) -> None:
         """The last lines: what it has come to, and what to try next."""
-        from vde.lab.resolved import Guest, View
+        from vde.lab.resolved import Guest, Umps3, View
 
         vde = own_name()
-        guest = next((node.name for node in lab.nodes.values() if isinstance(node, Guest | View)), None)
+        guest = next((node.name for node in lab.nodes.values() if isinstance(node, Guest | Umps3 | View)), None)
         console = [f"{vde} console {guest}    (Ctrl-] detaches)"] if guest else []
         if self.is_down:
             print(f"{self.lab}: down, nothing is left running")

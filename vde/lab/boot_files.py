@@ -15,7 +15,7 @@ from vde.lab.resolved import Guest, Lab
 
 def image_names(lab: Lab) -> list[str]:
     """Of the images that the lab needs."""
-    return sorted({node.image for node in lab.nodes.values() if isinstance(node, Guest)})
+    return sorted({node.image for node in lab.nodes.values() if isinstance(node, Guest) and node.image})
 
 
 def pull_images(names: Iterable[str], progress: Callable[[str], Progress]) -> dict[str, ImageFiles]:
@@ -50,7 +50,7 @@ def check_command_lines(lab: Lab) -> None:
         ImageError: an image is not in the cache.
     """
     for node in lab.nodes.values():
-        if isinstance(node, Guest):
+        if isinstance(node, Guest) and node.image:
             try:
                 store.open_image(node.image).command_line(f"{parameters(node)} {node.cmdline}".rstrip())
             except ConfigError as error:

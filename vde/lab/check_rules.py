@@ -6,7 +6,7 @@ from vde.lab import schema
 from vde.lab.diagnostics import Code, Complaints, did_you_mean, listed, shown
 from vde.lab.document import find
 from vde.lab.forms import is_address
-from vde.lab.resolved import AnyCheck, AnyNode, ConsoleCheck, Guest, PingCheck, Plug, Station, Tap, View
+from vde.lab.resolved import AnyCheck, AnyNode, ConsoleCheck, Guest, PingCheck, Plug, Station, Tap, Umps3, View
 from vde.lab.validate import Validated
 
 
@@ -28,7 +28,7 @@ class _Rules:
         self.name = name
 
     def check(self, check: schema.Check) -> AnyCheck | None:
-        known = self.guest(check.node)
+        known = self.guest(check.node, has_shell=check.ping is not None)
         if (check.ping is None) == (check.console is None):
             if not self.validated.was_cut("checks", self.name):
                 self.complain((), f"check '{self.name}' needs either 'ping' or 'console'")
@@ -59,9 +59,14 @@ class _Rules:
             return None
         return ConsoleCheck(name=self.name, node=check.node, send=send, expect=expect, within_ns=check.within)
 
-    def guest(self, name: str) -> bool:
-        """Whether the node can be asked on its console."""
+    def guest(self, name: str, *, has_shell: bool) -> bool:
+        """Whether the node can be asked on its console, where a shell may be needed."""
         node = self.nodes.get(name)
+        if isinstance(node, Umps3):
+            if has_shell:
+                text = f"umps3 '{name}' has no shell that could ping"
+                self.complain(("node",), text, "ping it from another node, or expect a text on its console")
+            return not has_shell
         if isinstance(node, View) and node.command:
             text = f"view '{name}' runs a command of its own, and no shell that a check could type to"
             self.complain(("node",), text, "leave its 'command' out, and start that from the shell")

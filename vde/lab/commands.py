@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vde.image.cmdline import guest_parameters
 from vde.lab.forms import FROM_FILES
-from vde.lab.resolved import Capture, Guest, Nic, Plug, Segment, View, Wire
+from vde.lab.resolved import Capture, Guest, Nic, Plug, Segment, Umps3, View, Wire
 from vde.lab.schema import NicModel
 from vde.vnl import quote
 from vde.wire.distribution import NAMES as SHAPES
@@ -29,6 +29,7 @@ DEVICES: dict[NicModel, str] = {
 }
 READY_LINE = "vde-guest ready:"  # docs/images.md
 USUAL_NIC: NicModel = "virtio"
+MALTA_NICS: tuple[NicModel, ...] = ("pcnet", "virtio")
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,56 @@ def _nic(index: int, nic: Nic, directories: dict[str, Path]) -> Sequence[str]:
     directory = str(directories[nic.attachment.segment]).replace(",", ",,")  # QEMU's way to write a comma
     port = f",port={nic.attachment.port}" if nic.attachment.port is not None else ""
     return "-netdev", f"vde,id=net{index},sock={directory}{port}", "-device", f"{device},netdev=net{index}"
+
+
+def malta_command(
+    vde: Sequence[str], guest: Guest, files: GuestFiles | None, vnls: Mapping[str, str], directory: Path, console: int
+) -> list[str]:
+    """A machine of our own emulator.
+
+    Args:
+        vde: the program.
+        guest: which.
+        files: of its image; None: it has a kernel of its own.
+        vnls: by interface, what it is plugged into.
+        directory: the topology's, to which files are relative.
+        console: the number of an inherited, connected stream socket that is its serial line.
+    """
+    command = [*vde, "guest", "malta", "--name", guest.name, "--console", f"fd:{console}", "--no-reboot"]
+    command += ["--memory", f"{guest.memory_octets >> 20}M"]
+    if guest.clock:
+        command += ["--clock", guest.clock]
+    if files is None:
+        assert guest.kernel is not None
+        command += ["--kernel", str(directory / guest.kernel)]
+        command += ["--initrd", str(directory / guest.initrd)] if guest.initrd else []
+        words = guest.cmdline or "console=ttyS0"
+    else:
+        command += ["--kernel", str(files.kernel), "--initrd", str(files.initrd)]
+        words = " ".join(filter(None, [files.cmdline, parameters(guest), guest.cmdline]))
+    command.append(f"--append={words}")
+    for nic in guest.nics:
+        command += ["--nic", f"{nic.model or USUAL_NIC},mac={nic.mac},{vnls.get(nic.interface, 'none')}"]
+    for disk in guest.disks:
+        command += ["--disk", _disk(disk, directory)]
+    return command
+
+
+def _disk(text: str, directory: Path) -> str:
+    """`[virtio,]FILE[,ro|,overlay]`, the file from the topology's directory."""
+    model, comma, rest = text.partition(",")
+    return f"{model},{directory / rest}" if comma and model == "virtio" else str(directory / text)
+
+
+def umps3_command(
+    vde: Sequence[str], machine: Umps3, vnls: Mapping[str, str], directory: Path, console: int
+) -> list[str]:
+    """A machine for student kernels: as `malta_command`."""
+    command = [*vde, "guest", "umps3", str(directory / machine.config), "--name", machine.name, "--no-reboot"]
+    command += ["--console", f"fd:{console}"]
+    for nic in machine.nics:
+        command += ["--nic", f"mac={nic.mac},{vnls.get(nic.interface, 'none')}"]
+    return [*command, "--clock", machine.clock] if machine.clock else command
 
 
 def view_command(vde: Sequence[str], view: View, vnls: Mapping[str, str], directory: Path) -> list[str]:

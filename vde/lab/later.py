@@ -16,9 +16,9 @@ LATER: Mapping[str, frozenset[str]] = {
         settings snapshot tools validate variables vlans vrfs wires
     """),
     "node": _words("""
-        agent aliases auto-remove binds cap-add certificate clock cmd config console console-script cpu-set cpus
-        credentials device devices disk disks entrypoint env env-files environment exec external files gdb
-        healthcheck host initrd kernel link-apply-mode mgmt-ipv4 mgmt-ipv6 nat network-mode place
+        agent aliases auto-remove binds cap-add certificate cmd console console-script cpu-set cpus
+        credentials device devices disk entrypoint env env-files environment exec external files gdb
+        healthcheck host link-apply-mode mgmt-ipv4 mgmt-ipv6 nat network-mode place
         privileged restart restart-policy role runtime schedule shm-size snapshot stages startup-config
         startup-delay stop-signal sysctls time tmpfs type user vlan vlans volumes
     """),
@@ -30,6 +30,6 @@ LATER: Mapping[str, frozenset[str]] = {
     "check": _words("after every exec frame http level never on tcp wait"),
     "kind": _words("""
         bochs dhcp dns exec external generator host i386 linux macvlan mips ppc router sink tunnel
-        umps3 vxlan
+        vxlan
     """),
 }

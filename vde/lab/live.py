@@ -19,11 +19,13 @@ from vde.lab import run_record, tap
 from vde.lab.commands import (
     GuestFiles,
     capture_command,
+    malta_command,
     parameters,
     plug_command,
     qemu_command,
     segment_vnl,
     switch_command,
+    umps3_command,
     view_command,
     wire_command,
 )
@@ -47,6 +49,7 @@ from vde.lab.resolved import (
     Segment,
     Station,
     Tap,
+    Umps3,
     View,
     Wire,
     attachments,
@@ -189,11 +192,18 @@ class LiveLab:
                 return Launch(lambda console: command, self.home.readiness(node.name))
             case Guest(kind="uml"):
                 return self._uml_launch(node)
+            case Guest(kind="malta"):
+                return self._malta_launch(node)
+            case Umps3():
+                machine, vnls, directory = node, self._vnls(node), self.home.file.parent
+                return Launch(
+                    lambda console: umps3_command(OWN, machine, vnls, directory, console),
+                    self.home.readiness(node.name),
+                    "descriptor",
+                    directory=directory,
+                )
             case View():
-                vnls = {
-                    slot: segment_vnl(self.home.segment(end.segment), end.port) for slot, end in plugs(node).items()
-                }
-                command = view_command(OWN, node, vnls, self.home.file.parent)
+                command = view_command(OWN, node, self._vnls(node), self.home.file.parent)
                 # Shells that one types to ignore SIGTERM.
                 return Launch(lambda console: command, None, "terminal", signal.SIGHUP)
             case Guest():
@@ -224,6 +234,22 @@ class LiveLab:
                 return Launch(lambda console: command, self.home.readiness(node.name))
             case Tap():
                 raise AssertionError("a tap is no process")
+
+    def _vnls(self, node: AnyNode) -> dict[str, str]:
+        """What a node is plugged into, by slot."""
+        return {slot: segment_vnl(self.home.segment(end.segment), end.port) for slot, end in plugs(node).items()}
+
+    def _malta_launch(self, node: Guest) -> Launch:
+        image = self.images[node.image] if node.image else None
+        files = None if image is None else GuestFiles(image.kernel, image.initrd, image.cmdline)
+        vnls, directory = self._vnls(node), self.home.file.parent
+        return Launch(
+            lambda console: malta_command(OWN, node, files, vnls, directory, console),
+            # A kernel of the user's may never show the line of our images.
+            self.home.readiness(node.name) if files is None else None,
+            "descriptor",
+            directory=directory,
+        )
 
     def _uml_launch(self, node: Guest) -> Launch:
         from vde.host import uml
@@ -281,7 +307,7 @@ class LiveLab:
         live = self.nodes.get(name)
         if live is None:
             raise LabFailed(f"there is no node '{name}' in lab '{self.home.name}' (it has {', '.join(self.nodes)})")
-        if not isinstance(live.node, Guest | View):
+        if not isinstance(live.node, Guest | Umps3 | View):
             raise LabFailed(f"node '{name}' is a {live.node.kind}, which has no console")
         return live
 

@@ -4,7 +4,7 @@
                   └────────┴──→ dead                         (ended by itself; the text says how)
 
 A switch, cable, wire, plug or capture is ready when it says so (sd_notify(3)), a guest or view when its console shows
-the ready line of our images, a tap when its addresses are set.
+the ready line of our images (one with a kernel of the user's: when it runs), a tap when its addresses are set.
 """
 
 import contextlib

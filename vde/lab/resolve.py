@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from vde.lab import wiring
 from vde.lab.check_rules import resolve_checks
-from vde.lab.commands import USUAL_NIC, host_name
+from vde.lab.commands import MALTA_NICS, USUAL_NIC, host_name
 from vde.lab.dependencies import resolve_dependencies
 from vde.lab.diagnostics import Code, Complaints, did_you_mean, listed, shown
 from vde.lab.document import find
@@ -17,7 +17,7 @@ from vde.lab.forms import NAME, TAP_NAME
 from vde.lab.inherit import Options, inherit
 from vde.lab.links import names, select
 from vde.lab.nat import nat_vnl
-from vde.lab.resolved import AnyNode, Attachment, Capture, Guest, Lab, Milestone, Nic, Plug, Segment, Tap, View
+from vde.lab.resolved import AnyNode, Attachment, Capture, Guest, Lab, Milestone, Nic, Plug, Segment, Tap, Umps3, View
 from vde.lab.schema import MOST_NICS, Architecture
 from vde.lab.schema import Nic as NicOptions
 from vde.lab.station import mac_address, tap_name
@@ -34,6 +34,8 @@ MOST_MEMORY_OCTETS = 2 << 30  # QEMU's limit for Malta and for i386 without PAE
 
 UML_IMAGE = "uml"
 UML_ARCHITECTURE: Literal["x86_64"] = "x86_64"
+MALTA_IMAGE = "debian-malta"
+GuestKind = Literal["qemu", "uml", "malta"]
 AnyArchitecture = Architecture | Literal["x86_64"]
 
 
@@ -159,8 +161,10 @@ class _Resolver:
         match options.kind:
             case "switch" | "hub" as kind:
                 return self.segment(kind, options, common)
-            case "qemu" | "uml" as kind:
+            case "qemu" | "uml" | "malta" as kind:
                 return self.guest(kind, options, common)
+            case "umps3":
+                return self.umps3(options, common)
             case "view":
                 return self.view(options, common)
             case "host-nic":
@@ -285,7 +289,21 @@ class _Resolver:
             gateway=options.get("gateway"),
         )
 
-    def guest(self, kind: Literal["qemu", "uml"], options: Options, common: dict[str, Any]) -> Guest | None:
+    def umps3(self, options: Options, common: dict[str, Any]) -> Umps3 | None:
+        nics = tuple(nic.model_copy(update={"model": None}) for nic in self.nics(options))
+        config = options.get("config")
+        if config is None:
+            if not self.validated.was_cut(*options.origin("config"), "config"):
+                text = f"node '{options.name}' has no 'config', which is required"
+                self.complain(Code.MISSING_KEY, options, None, text, "config: machine.json")
+            return None
+        for nic in nics:
+            if nic.ipv4 is not None or nic.ipv6 is not None:
+                text = f"{nic.interface} of '{options.name}' cannot be given an address"
+                self.complain(Code.NOT_OF_KIND, options, "nics", text, "its kernel chooses it")
+        return Umps3(**common, config=config, nics=nics, clock=options.get("clock"))
+
+    def guest(self, kind: GuestKind, options: Options, common: dict[str, Any]) -> Guest | None:
         name = options.name
         image, architecture = self.image(kind, options)
         memory = options.get("memory", USUAL_MEMORY_OCTETS)
@@ -313,12 +331,23 @@ class _Resolver:
             cmdline=options.get("cmdline", ""),
             nics=nics,
             gateway=options.get("gateway"),
+            kernel=options.get("kernel"),
+            initrd=options.get("initrd"),
+            disks=tuple(options.get("disks", ())),
+            clock=options.get("clock"),
         )
 
     def image(self, kind: str, options: Options) -> tuple[str | None, AnyArchitecture | None]:
         name, image, wanted = options.name, options.get("image"), options.get("architecture")
-        if image is None and kind == "uml":
-            image = UML_IMAGE
+        if kind == "malta" and (options.get("kernel") is not None or options.get("initrd") is not None):
+            if image is not None:
+                text = f"node '{name}' has an 'image' and a kernel of its own"
+                self.complain(Code.NOT_OF_KIND, options, "image", text, "leave one of them out")
+            elif options.get("kernel") is None:
+                self.complain(Code.MISSING_KEY, options, "initrd", f"node '{name}' has an 'initrd' and no 'kernel'")
+            return "", "mipsel"
+        if image is None:
+            image = {"uml": UML_IMAGE, "malta": MALTA_IMAGE}.get(kind)
         if image is None:
             if not self.validated.was_cut(*options.origin("image"), "image"):
                 text = f"node '{name}' has no 'image', which is required"
@@ -329,10 +358,13 @@ class _Resolver:
             hint = did_you_mean(image, self.images) or f"images: {listed(self.images)}"
             self.complain(Code.NO_IMAGE, options, "image", f"there is no image {shown(image)}", hint)
         elif (architecture == UML_ARCHITECTURE) is not (kind == "uml"):
-            other = "a QEMU guest's" if kind == "uml" else "for User-Mode Linux"
+            other = "a machine's" if kind == "uml" else "for User-Mode Linux"
             self.complain(
                 Code.ARCHITECTURE, options, "image", f"'image' of node '{name}' is '{image}', which is {other}"
             )
+        elif kind == "malta" and architecture != "mipsel":
+            text = f"'image' of node '{name}' is '{image}', which is for {architecture}: one for mipsel was expected"
+            self.complain(Code.ARCHITECTURE, options, "image", text)
         elif wanted not in (None, architecture):
             self.complain(
                 Code.ARCHITECTURE,
@@ -379,10 +411,14 @@ class _Resolver:
         return self.with_addresses(options, nics)
 
     def check_models(self, options: Options) -> None:
-        """Only QEMU has network cards to choose from."""
+        """Only QEMU and our own boards have network cards to choose from."""
         said = options.get("nics", {})
         cards = said.values() if isinstance(said, dict) else [said]
-        if options.kind != "qemu" and any((card.model if isinstance(card, NicOptions) else card) for card in cards):
+        models = {str(model) for card in cards if (model := card.model if isinstance(card, NicOptions) else card)}
+        if options.kind == "malta" and not models <= set(MALTA_NICS):
+            text = f"{listed(models - set(MALTA_NICS))} in 'nics' of node '{options.name}': a malta has other cards"
+            self.complain(Code.NOT_OF_KIND, options, "nics", text, f"models: {listed(MALTA_NICS)}")
+        elif options.kind not in ("qemu", "malta") and models:
             text = f"a node of kind '{options.kind}' has no models of network cards"
             self.complain(Code.NOT_OF_KIND, options, "nics", text, "nics: {eth0: {ipv4: 10.0.0.1/24}}")
 

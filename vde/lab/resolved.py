@@ -85,15 +85,39 @@ class Station(Node):
 
 
 class Guest(Station):
-    """A QEMU process, or a User-Mode Linux."""
+    """A QEMU process, a User-Mode Linux, or a machine of our own emulator.
 
-    kind: Literal["qemu", "uml"] = "qemu"
+    Attributes:
+        image: empty if it has a kernel of its own.
+        kernel, initrd: files, relative to the topology's directory.
+        disks: as `vde guest --disk` takes them; files are relative as well.
+        clock: how its time passes.
+    """
+
+    kind: Literal["qemu", "uml", "malta"] = "qemu"
     image: str
     architecture: Architecture | Literal["x86_64"]
     memory_octets: int
     cpu: str | None = None
     machine: str | None = None
     cmdline: str = ""
+    kernel: str | None = None
+    initrd: str | None = None
+    disks: tuple[str, ...] = ()
+    clock: str | None = None
+
+
+class Umps3(Station):
+    """A machine for student kernels. Its interfaces eth0 … eth7 are its network devices, whose addresses it chooses.
+
+    Attributes:
+        config: its configuration, relative to the topology's directory.
+        clock: how its time passes.
+    """
+
+    kind: Literal["umps3"] = "umps3"
+    config: str
+    clock: str | None = None
 
 
 class View(Station):
@@ -213,7 +237,7 @@ class Capture(Node):
     points: tuple[CapturePoint, ...] = ()
 
 
-AnyNode = Annotated[Segment | Guest | View | Plug | Tap | Cable | Wire | Capture, Field(discriminator="kind")]
+AnyNode = Annotated[Segment | Guest | Umps3 | View | Plug | Tap | Cable | Wire | Capture, Field(discriminator="kind")]
 
 
 class LinkEnd(Runs):
@@ -296,7 +320,8 @@ class Lab(Runs):
             if not needed(node) | node.depends_on.keys() <= self.nodes.keys():
                 raise ValueError(f"node {key!r} depends on a node that is not there")
         for check in self.checks.values():
-            if not isinstance(self.nodes.get(check.node), Guest | View):
+            allowed = Guest | View if isinstance(check, PingCheck) else Guest | Umps3 | View
+            if not isinstance(self.nodes.get(check.node), allowed):
                 raise ValueError(f"check {check.name!r} is about {check.node!r}, which is no guest")
         return self
 

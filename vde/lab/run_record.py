@@ -37,7 +37,7 @@ def _without_empty(value: Any) -> Any:
 
 def run_facts(lab: Lab, images: Mapping[str, ImageFiles], versions: Mapping[str, str]) -> dict[str, Any]:
     """What one would have to know to repeat the run."""
-    used = {node.image for node in lab.nodes.values() if isinstance(node, Guest)}
+    used = {node.image for node in lab.nodes.values() if isinstance(node, Guest) and node.image}
     return {
         "lab": lab.name,
         "seed": lab.seed,

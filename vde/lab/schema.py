@@ -20,7 +20,7 @@ from vde.lab import forms
 from vde.lab.diagnostics import Code
 from vde.wire.schedule import Entry
 
-Kind = Literal["switch", "hub", "qemu", "tap", "bridge", "host-nic", "nat", "plug", "view", "uml"]
+Kind = Literal["switch", "hub", "qemu", "tap", "bridge", "host-nic", "nat", "plug", "view", "uml", "malta", "umps3"]
 NicModel = Literal["pcnet", "virtio", "e1000", "rtl8139", "ne2k"]
 Architecture = Literal["i386", "mipsel"]
 Condition = Literal["started", "ready", "healthy", "service_started", "service_healthy"]
@@ -34,6 +34,7 @@ MOST_CHECKS = 256  # chosen
 MOST_LABELS = 64  # chosen
 MOST_NICS = 8  # chosen: boards have few PCI slots, and each unused one lengthens the boot
 MOST_FORWARDS = 256  # chosen
+MOST_DISKS = 8  # chosen, as for network cards
 MOST_CAPTURES = 16  # chosen: each is a process, and each link that it hears takes two ports of a switch
 MOST_SCHEDULE = 1000  # chosen
 MOST_RING = 1000  # chosen
@@ -145,11 +146,11 @@ class NodeOptions(Said):
     fstp: bool | None = Field(default=None, description="switch: fast spanning tree.")
 
     image: Annotated[str, Field(max_length=100)] | None = Field(
-        default=None, description="qemu, uml: the guest's image (vde image list)."
+        default=None, description="qemu, uml, malta: the guest's image (vde image list)."
     )
     architecture: Architecture | None = Field(default=None, description="qemu: the guest's; by default the image's.")
     memory: Annotated[int, forms.MEMORY] | None = Field(
-        default=None, description="qemu, uml: such as 128M (the default)."
+        default=None, description="qemu, uml, malta: such as 128M (the default)."
     )
     cpu: Annotated[str, forms.QEMU_WORD] | None = Field(
         default=None, description="qemu: the CPU's model, in QEMU's words."
@@ -158,22 +159,35 @@ class NodeOptions(Said):
         default=None, description="qemu: the board, in QEMU's words."
     )
     nics: Nics | None = Field(
-        default=None, description="qemu: a model for all interfaces; qemu, uml, view: a mapping of interfaces."
+        default=None, description="qemu, malta: a model for all interfaces; all that have any: a mapping of interfaces."
     )
     cmdline: Annotated[str, forms.CMDLINE] | None = Field(
-        default=None, description="qemu, uml: more for the kernel's command line."
+        default=None, description="qemu, uml, malta: more for the kernel's command line."
     )
+    kernel: Annotated[str, forms.FILE] | None = Field(
+        default=None, description="malta: a kernel's file in place of the image's."
+    )
+    initrd: Annotated[str, forms.FILE] | None = Field(
+        default=None, description="malta: its initial file system, with 'kernel'."
+    )
+    disks: Annotated[list[Annotated[str, forms.FILE]], Field(max_length=MOST_DISKS)] | None = Field(
+        default=None, description="malta: raw files; FILE,ro and FILE,overlay stay as they are."
+    )
+    clock: Literal["virtual", "host", "warp"] | None = Field(
+        default=None, description="malta, umps3: how the guest's time passes (vde guest malta --help)."
+    )
+    config: Annotated[str, forms.FILE] | None = Field(default=None, description="umps3: the machine's configuration.")
     gateway: Annotated[IPv4Address | IPv6Address, forms.GATEWAY] | None = Field(
-        default=None, description="qemu, uml, view: the default route."
+        default=None, description="qemu, uml, malta, view: the default route."
     )
 
     ipv4: Annotated[IPv4Interface, forms.IPV4] | None = Field(
         default=None,
-        description="qemu, uml, view, tap, bridge, nat: ADDRESS/PREFIX of eth0, or of the host's interface.",
+        description="qemu, uml, malta, view, tap, bridge, nat: ADDRESS/PREFIX of eth0, or of the host's interface.",
     )
     ipv6: Annotated[IPv6Interface, forms.IPV6] | None = Field(
         default=None,
-        description="qemu, uml, view, tap, bridge, nat: ADDRESS/PREFIX of eth0, or of the host's interface.",
+        description="qemu, uml, malta, view, tap, bridge, nat: ADDRESS/PREFIX of eth0, or of the host's interface.",
     )
     dhcp: bool | None = Field(default=None, description="nat: lend addresses by DHCP; by default true.")
     dns: bool | None = Field(default=None, description="nat: answer DNS queries as the host does; by default true.")
@@ -225,6 +239,9 @@ KEYS_OF_KIND: Mapping[str, frozenset[str]] = {
     "view": COMMON_KEYS
     | {"command", "overlay", "hostname", "time-offset", "nameserver", "nics", "gateway", "ipv4", "ipv6"},
     "uml": COMMON_KEYS | {"image", "memory", "nics", "cmdline", "gateway", "ipv4", "ipv6"},
+    "malta": COMMON_KEYS
+    | {"image", "memory", "nics", "cmdline", "gateway", "ipv4", "ipv6", "kernel", "initrd", "disks", "clock"},
+    "umps3": COMMON_KEYS | {"config", "nics", "clock"},
     "nat": COMMON_KEYS | {"ipv4", "ipv6", "dhcp", "dns", "ports"},
     "plug": COMMON_KEYS | {"vnl"},
 }

@@ -121,7 +121,8 @@ def test_validate_shows_all_errors_with_status_2(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert done.stderr == (
         "vde validate: a.vlab.yml:2:13: error V016: 'kind' of node 'a' is 'swich': "
-        "'switch', 'hub', 'qemu', 'tap', 'bridge', 'host-nic', 'nat', 'plug', 'view' or 'uml' was expected\n"
+        "'switch', 'hub', 'qemu', 'tap', 'bridge', 'host-nic', 'nat', 'plug', 'view', "
+        "'uml', 'malta' or 'umps3' was expected\n"
         "      a: {kind: swich}\n"
         "                ^^^^^\n"
         "hint: did you mean 'switch'?\n"
@@ -143,7 +144,8 @@ def test_validate_as_json(tmp_path: Path) -> None:
             "length": 5,
             "code": "V016",
             "message": "'kind' of node 'a' is 'swich': "
-            "'switch', 'hub', 'qemu', 'tap', 'bridge', 'host-nic', 'nat', 'plug', 'view' or 'uml' was expected",
+            "'switch', 'hub', 'qemu', 'tap', 'bridge', 'host-nic', 'nat', 'plug', 'view', "
+            "'uml', 'malta' or 'umps3' was expected",
             "hint": "did you mean 'switch'?",
         }
     ]
