@@ -217,9 +217,10 @@ def test_binds_name_servers_and_clocks(views: Views) -> None:
         "--net", "none", "--dns", "192.0.2.53", "--bind", f"{views.home}/mine:/etc/issue:ro", "--overlay-tmp",
         "--time-offset", "1d", "--", "sh", "-c",
         "cat /etc/resolv.conf /etc/issue; (echo x >/etc/issue) 2>&1 | grep -o 'Read-only file system'; "
-        "cat /proc/uptime",
+        "date +%s; cat /proc/uptime",
     )  # fmt: skip
-    *lines, uptime = out.splitlines()
+    *lines, date, uptime = out.splitlines()
+    assert abs(int(date) - time.time()) < PATIENCE_S, "the time of day is nobody's to shift"
     assert lines == ["nameserver 192.0.2.53", "mine", "Read-only file system"]
     outside = float(Path("/proc/uptime").read_text().split()[0])
     assert 86400 - PATIENCE_S < float(uptime.split()[0]) - outside < 86400 + PATIENCE_S
@@ -370,6 +371,7 @@ def _control_terminal(descriptor: int) -> None:
         (["--overlay-tmp", "--own", "/nonexistent"], 2, "there is no such directory"),
         (["--overlay", "/proc/x"], 2, "overlay /proc/x: "),
         (["--time-offset", "-10000d"], 2, "would be negative"),
+        (["--time-offset", "60000d"], 2, "or too late"),
     ],
 )
 def test_what_is_not_possible(views: Views, words: list[str], status: int, message: str) -> None:

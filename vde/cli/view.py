@@ -117,7 +117,10 @@ def build_parser() -> argparse.ArgumentParser:
     other = parser.add_argument_group("the rest")
     other.add_argument("--hostname", metavar="NAME", help="host name")
     other.add_argument(
-        "--time-offset", type=_offset, metavar="T", help="of CLOCK_MONOTONIC and CLOCK_BOOTTIME: 90, -15m, 2h, 1d"
+        "--time-offset",
+        type=_offset,
+        metavar="T",
+        help="of CLOCK_MONOTONIC and CLOCK_BOOTTIME, not of the time of day: 90, -15m, 2h, 1d",
     )
     other.add_argument("--root", action="store_true", help="be root inside (of the view only)")
     other.add_argument("--pid", action="store_true", help="own processes; all of them end with the command")
