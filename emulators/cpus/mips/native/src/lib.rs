@@ -7,5 +7,6 @@
 
 pub mod disassemble;
 pub mod exit;
+pub mod float;
 pub mod mips32;
 pub mod table;

@@ -32,6 +32,11 @@ impl Fpu {
         self.fcsr >> bit & 1 != 0
     }
 
+    pub(crate) fn set_condition(&mut self, number: u8, holds: bool) {
+        let bit = if number == 0 { 23 } else { 24 + u32::from(number) };
+        self.fcsr = self.fcsr & !(1 << bit) | u32::from(holds) << bit;
+    }
+
     /// Does FCSR ask for an exception that is its own cause?
     fn traps(&self) -> bool {
         self.fcsr & FCSR_E != 0 || self.fcsr >> 5 & self.fcsr & 0xf80 != 0
@@ -52,6 +57,11 @@ impl Cpu {
 
     fn fr(&self) -> bool {
         self.cp0.status & STATUS_FR != 0
+    }
+
+    /// Numbers of 64 bits that are no doubles need all registers.
+    pub(crate) fn need_fr(&self) -> Result<(), Stop> {
+        if self.fr() { Ok(()) } else { Err(RI.into()) }
     }
 
     #[inline]
@@ -123,6 +133,9 @@ impl Cpu {
                 };
             }
             Insn::Lwxc1 | Insn::Ldxc1 | Insn::Luxc1 | Insn::Swxc1 | Insn::Sdxc1 | Insn::Suxc1 => {
+                if matches!(op.insn, Insn::Luxc1 | Insn::Suxc1) {
+                    self.need_fr()?;
+                }
                 let va = self.reg(field::rs(word)).wrapping_add(self.reg(ft));
                 return match op.insn {
                     Insn::Lwxc1 => self.load_single(memory, va, fd),
@@ -159,10 +172,7 @@ impl Cpu {
                 }
             }
             Insn::Cop1 | Insn::Cop1x => return Err(RI.into()),
-            _ => {
-                self.fpu.fcsr = self.fpu.fcsr & !FCSR_CAUSE | FCSR_E;
-                return Err(FPE.into());
-            }
+            _ => return self.arithmetic(op.insn, word),
         }
         Ok(())
     }

@@ -24,6 +24,7 @@
 //! stores over decoded code are noticed at once).
 
 mod access;
+mod arithmetic;
 mod code;
 mod cp0;
 mod debugger;
