@@ -268,6 +268,7 @@ class VirtioNet(VirtioPci):
         queue = self.queues[CONTROL]
         for chain in queue.take_all():
             queue.use(chain, self._command(chain))
+        queue.want_kicks(True)
         if queue.flush():
             self.queue_interrupt()
 

@@ -25,6 +25,7 @@ class Ring:
         self.descriptors, self.available, self.used = places
         self.added = 0
         self.seen = 0
+        self.kicked = 0
         self.free = list(range(size))
         self.held: dict[int, list[int]] = {}
 
@@ -61,8 +62,15 @@ class Ring:
         self.memory.write(self.available + 2, self.added.to_bytes(2, "little"))
 
     def kick(self) -> None:
-        """Notify."""
-        self.driver.notify(self.number)
+        """Notify, if the device asked for it (2.7.10); whenever nothing was offered since the last time."""
+        new, old, self.kicked = self.added, self.kicked, self.added
+        event = int.from_bytes(self.memory.read(self.used + 4 + 8 * self.size, 2), "little")
+        if not self.driver.features & EVENT_IDX:
+            wanted = self.wants_kick()
+        else:
+            wanted = (new - event - 1 & 0xFFFF) < (new - old & 0xFFFF)
+        if wanted or new == old:
+            self.driver.notify(self.number)
 
     def wants_kick(self) -> bool:
         """Does the device ask to be notified about what is offered next?"""
