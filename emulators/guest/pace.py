@@ -2,30 +2,34 @@
 
     mode      while the processor works        while it waits
     virtual   as fast as the host can          in real time
-    host      never ahead of the host          in real time; faster while behind the host
+    host      hardly ahead of the host         in real time; faster while behind the host
     warp      as fast as the host can          at once
 
-In `host` mode a guest that the host is too slow for falls behind, and catches up while it waits; what is more than
-`MOST_LAG_NS` behind (a host that was suspended) is given up, and counted.
+A guest that fell behind the host (because it was too slow for it, or woke late) catches up while it waits, at
+`CATCH_UP` times its pace: then what it waits for from outside still has half of its time to come. What is more than
+`MOST_LAG_NS` behind is given up, and counted.
 
 Units: host times in ns, virtual times in ticks.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 Mode = Literal["virtual", "host", "warp"]
 NS_PER_S = 1_000_000_000
 AHEAD_NS = 4_000_000
 """How far ahead of the host a working guest may be; it sleeps until it is half as far. Chosen: a sleep costs 0.1 ms."""
-MOST_LAG_NS = 10 * NS_PER_S
-"""Chosen: a busy guest on a slow host catches up afterwards; an hour of suspension is not replayed."""
+MOST_LAG_NS: Final[Mapping[Mode, int]] = {"virtual": NS_PER_S // 20, "host": 10 * NS_PER_S, "warp": 0}
+"""Chosen: `virtual` only makes up for waking late; in `host` mode a busy time is made up for, a suspension is not."""
+CATCH_UP = 2
+"""Chosen."""
 
 
 class Pace:
     """The relation of ticks to host time.
 
     Attributes:
-        given_up_ns: how much time `host` mode has lost for good.
+        given_up_ns: how much time was lost for good.
     """
 
     def __init__(self, mode: Mode, ticks_hz: int, tick: int, now_ns: int) -> None:
@@ -37,6 +41,7 @@ class Pace:
     def anchor(self, tick: int, now_ns: int) -> None:
         """Let `tick` be now: at the start, and after a time that shall not count (a debugger's)."""
         self._tick, self._now_ns = tick, now_ns
+        self._wait_tick, self._wait_ns = tick, now_ns
 
     def due_ns(self, tick: int) -> int:
         """When `tick` is."""
@@ -50,9 +55,7 @@ class Pace:
         """How many ticks a guest that works and has reached `tick` may go on; 0: it has to sleep for `rest_ns`."""
         if self.mode != "host":
             return most
-        if now_ns - self.due_ns(tick) > MOST_LAG_NS:
-            self.given_up_ns += now_ns - self.due_ns(tick)
-            self.anchor(tick, now_ns)
+        self._give_up(tick, now_ns)
         if self.rest_ns(tick, now_ns) > 0:
             return 0
         return min(most, self.tick_at(now_ns + AHEAD_NS) - tick)
@@ -63,18 +66,30 @@ class Pace:
 
     def waits(self, tick: int, now_ns: int) -> None:
         """The guest begins to wait at `tick`."""
-        if self.mode == "virtual":
+        if self.mode == "virtual" and self.due_ns(tick) > now_ns:
+            self.anchor(tick, now_ns)
+        self._give_up(tick, now_ns)
+        self._wait_tick, self._wait_ns = tick, now_ns
+
+    def _give_up(self, tick: int, now_ns: int) -> None:
+        lag_ns = now_ns - self.due_ns(tick)
+        if lag_ns > MOST_LAG_NS[self.mode]:
+            self.given_up_ns += lag_ns
             self.anchor(tick, now_ns)
 
     def wait_ns(self, until_tick: int | None, now_ns: int) -> int | None:
         """How long a guest waits that has nothing to do until then; None: until something comes from outside."""
         if until_tick is None:
             return None
-        return 0 if self.mode == "warp" else max(0, self.due_ns(until_tick) - now_ns)
+        if self.mode == "warp":
+            return 0
+        soonest_ns = self._wait_ns + (until_tick - self._wait_tick) * NS_PER_S // (self._hz * CATCH_UP)
+        return max(0, soonest_ns - now_ns, self.due_ns(until_tick) - now_ns)
 
     def woken(self, tick: int, until_tick: int | None, now_ns: int) -> int:
         """The tick at which something from outside meets a guest that waited since `tick`."""
         if self.mode == "warp":
             return tick
-        reached = max(tick, self.tick_at(now_ns))
+        most = self._wait_tick + (now_ns - self._wait_ns) * self._hz * CATCH_UP // NS_PER_S
+        reached = max(tick, min(most, self.tick_at(now_ns)))
         return reached if until_tick is None else min(reached, until_tick)

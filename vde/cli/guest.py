@@ -96,8 +96,8 @@ def _add_machine(parser: argparse.ArgumentParser, spec: "BoardSpec") -> None:
     for field, kind in spec.options():
         facts = field.metadata
         text = facts.get("help", "").replace("%", "%%")
-        if field.default not in (None, dataclasses.MISSING, "") and kind is not tuple:
-            text += f" ({'on' if field.default is True else 'off' if field.default is False else field.default})"
+        if field.default not in (None, dataclasses.MISSING, "") and kind in (int, str, bool):
+            text += f" ({_shown(field.default, facts.get('unit', ''))})"
         name = field.name.replace("_", "-")
         metavar = facts.get("metavar") or {int: "NUMBER", Path: "FILE", str: "TEXT"}.get(kind, "TEXT")
         if facts.get("unit") == "octets":
@@ -119,8 +119,26 @@ def _add_machine(parser: argparse.ArgumentParser, spec: "BoardSpec") -> None:
         machine.add_argument("--image", metavar="NAME", help="boot that of vde image list; --append adds to its words")
 
 
+def _shown(value: int | str | bool, unit: str) -> str:
+    """A default, as one would write it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, int) and unit == "octets" and value % (1 << 20) == 0:
+        return f"{value >> 20}M"
+    return str(value)
+
+
 def _add_outside(parser: argparse.ArgumentParser, spec: "BoardSpec") -> None:
     outside = parser.add_argument_group("outside")
+    if spec.most_nics and not spec.nic_models:
+        outside.add_argument(
+            "--nic",
+            action="append",
+            default=[],
+            metavar="[mac=ADDRESS,]VNL",
+            help="what a network device leads to, in place of what the configuration says, from the first on (none: "
+            "nothing)",
+        )
     if spec.nic_models:
         outside.add_argument(
             "--nic",
@@ -180,7 +198,7 @@ def _run(spec: "BoardSpec", args: argparse.Namespace) -> int:
 
     setup = Setup(
         consoles=consoles,
-        nics=(*_needed_nics(needs), *nics),
+        nics=(*nics, *_needed_nics(needs)[0 if spec.nic_models else len(nics) :]),
         disks=(*_needed_disks(needs), *disks),
         mode=args.clock,
         snapshot=args.snapshot,
@@ -222,7 +240,7 @@ def _nics(spec: "BoardSpec", texts: list[str]) -> tuple[list["Nic"], list[str]]:
         raise ConfigError(f"--nic: {len(texts)} of them: {spec.name} has at most {spec.most_nics}")
     nics, models = [], []
     for text in texts:
-        model, mac, vnl = spec.nic_models[0], None, text
+        model, mac, vnl = (*spec.nic_models, "")[0], None, text
         while "," in vnl:
             word, _, rest = vnl.partition(",")
             if word in spec.nic_models:
