@@ -104,6 +104,17 @@ def test_two_switches_meet_in_dtls(labs: LabRunner) -> None:
     labs.assert_nothing_is_left()
 
 
+def test_two_maltas(labs: LabRunner) -> None:
+    """On our own emulator: no QEMU is looked for."""
+    labs.environment["PATH"] = "/nonexistent"
+    output = up(labs, "two-maltas.yaml")
+    for check in ("kernel", "a-to-b", "b-to-a"):
+        assert f"check {check}: ok" in output
+    assert "0% packet loss" in typed(labs, "b", "ping -c 2 10.0.0.1")
+    labs.vde("down")
+    labs.assert_nothing_is_left()
+
+
 @pytest.fixture
 def neighbour(need_tool: NeedTool, short_path: Path) -> Iterator[tuple[str, str]]:
     """A namespace with a bridge `br-lab`, and another one that is plugged into it as 10.0.0.77."""
