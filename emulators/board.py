@@ -150,18 +150,21 @@ class BoardSpec:
 
 def names() -> list[str]:
     """All boards, in alphabetical order."""
-    return sorted(
-        found.name
-        for found in pkgutil.iter_modules(boards.__path__)
-        if hasattr(importlib.import_module(f"{boards.__name__}.{found.name}"), "BOARD")
-    )
+    return sorted(found.name for found in pkgutil.iter_modules(boards.__path__) if _spec(found.name) is not None)
 
 
 def find(name: str) -> BoardSpec:
-    """The board of that name. Raises ConfigError: there is none."""
-    if name not in names():
+    """The board of that name; others are not even loaded. Raises ConfigError: there is none."""
+    known = {found.name for found in pkgutil.iter_modules(boards.__path__)}
+    spec = _spec(name) if name in known else None
+    if spec is None:
         raise ConfigError(f"board {name!r} is unknown; there are {', '.join(names())}")
-    spec: BoardSpec = importlib.import_module(f"{boards.__name__}.{name}").BOARD
+    return spec
+
+
+def _spec(name: str) -> BoardSpec | None:
+    module = importlib.import_module(f"{boards.__name__}.{name}")
+    spec: BoardSpec | None = getattr(module, "BOARD", None)
     return spec
 
 
