@@ -1,0 +1,1 @@
+"""Firmware of our own, for boards whose makers' is not installed: source, and the words that it makes."""
