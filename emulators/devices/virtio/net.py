@@ -3,10 +3,11 @@
 Specification: VIRTIO 1.2, 5.1. Boards: malta; any with PCI.
 Read first: `emulators.devices.virtio.pci`.
 
-Features: MAC, STATUS, MTU (if the board names one), CSUM, MRG_RXBUF, CTRL_VQ, CTRL_RX, CTRL_RX_EXTRA, CTRL_MAC_ADDR.
+Features: MAC, STATUS, MTU (if the board names one), MRG_RXBUF, CTRL_VQ, CTRL_RX, CTRL_RX_EXTRA, CTRL_MAC_ADDR; CSUM,
+HOST_TSO4, HOST_TSO6 and HOST_ECN (`emulators.devices.virtio.segmentation`): frames leave whole and with checksums.
 Queues: 0 receives, 1 sends, 2 control.
 
-Not supported: segmentation, receive checksums (every frame arrives with a finished one), VLAN filter, several queue
+Not supported: UDP segmentation, receive offloads (every frame arrives with a finished one), VLAN filter, several queue
 pairs, announcements.
 
 Theory: one notification sends everything that the queue holds, with one transfer for the ring, one for the descriptors
@@ -16,7 +17,7 @@ device ask to be notified about new buffers: while buffers last, refilling costs
 | threat | stopped by |
 |---|---|
 | frames without an end | `LONGEST_FRAME`; longer ones are dropped and counted |
-| checksum offsets beyond the frame (CVE-2021-3748 and its kin) | checked; such a frame is dropped |
+| checksum and segment headers that lie (CVE-2021-3748 and its kin) | checked against the frame, which is dropped |
 | control commands of gigabytes, a million addresses | `LONGEST_COMMAND`, `MOST_ADDRESSES`: then everything passes |
 | floods from the cable | `QUEUE_FRAMES`; the rest is missed and counted |
 | buffers smaller than a header | broken |
@@ -30,19 +31,25 @@ from typing import Final
 from emulators.device import State
 from emulators.devices.virtio.pci import F_VERSION_1, VirtioPci
 from emulators.devices.virtio.queue import Broken, Chain
+from emulators.devices.virtio.segmentation import GSO_ECN, GSO_TCPV4, GSO_TCPV6, finish_checksum, segments
 from emulators.dma import Dma, DmaFault
 from emulators.snapshot import SnapshotError, take, take_int
 
 F_CSUM: Final = 1 << 0  # 5.1.3
 F_MTU: Final = 1 << 3
 F_MAC: Final = 1 << 5
+F_HOST_TSO4: Final = 1 << 11
+F_HOST_TSO6: Final = 1 << 12
+F_HOST_ECN: Final = 1 << 13
 F_MRG_RXBUF: Final = 1 << 15
 F_STATUS: Final = 1 << 16
 F_CTRL_VQ: Final = 1 << 17
 F_CTRL_RX: Final = 1 << 18
 F_CTRL_RX_EXTRA: Final = 1 << 20
 F_CTRL_MAC_ADDR: Final = 1 << 23
-FEATURES: Final = F_CSUM | F_MAC | F_MRG_RXBUF | F_STATUS | F_CTRL_VQ | F_CTRL_RX | F_CTRL_RX_EXTRA | F_CTRL_MAC_ADDR
+OFFLOADS: Final = F_CSUM | F_HOST_TSO4 | F_HOST_TSO6 | F_HOST_ECN
+CONTROLS: Final = F_CTRL_VQ | F_CTRL_RX | F_CTRL_RX_EXTRA | F_CTRL_MAC_ADDR
+FEATURES: Final = F_MAC | F_MRG_RXBUF | F_STATUS | OFFLOADS | CONTROLS
 
 RECEIVE, SEND, CONTROL = 0, 1, 2  # 5.1.2
 
@@ -196,23 +203,34 @@ class VirtioNet(VirtioPci):
             if len(octets) < header_octets:
                 raise Broken(f"{len(octets)} octets are no header")
             frame = octets[header_octets:]
-            if not 14 <= len(frame) <= LONGEST_FRAME or octets[1]:
+            frames = self._prepare(octets, frame) if octets[0] | octets[1] else [frame]
+            if not 14 <= len(frame) <= LONGEST_FRAME or frames is None:
                 self.mistakes += 1
-                continue
-            if octets[0] & HEADER_NEEDS_CSUM:
-                summed = _finish_checksum(octets, header_octets)
-                if summed is None or not self.accepted(F_CSUM):
-                    self.mistakes += 1
-                    continue
-                frame = summed
-            if self._link:
-                self.counts["sent"] += 1
-                self._out(frame)
+            elif self._link:
+                self.counts["sent"] += len(frames)
+                for one in frames:
+                    self._out(one)
             else:
                 self.counts["off"] += 1
         queue.want_kicks(True)
         if queue.flush():
             self.queue_interrupt()
+
+    def _prepare(self, header: bytes, frame: bytes) -> list[bytes] | None:
+        """What the guest left to the device: checksums and segments. None: it asks for what it must not."""
+        flags, kind, _, size, start, offset, _ = _HEADER.unpack(header[: _HEADER.size].ljust(_HEADER.size, b"\0"))
+        match kind & ~GSO_ECN:
+            case 0 if flags & HEADER_NEEDS_CSUM and self.accepted(F_CSUM):
+                summed = finish_checksum(frame, start, offset)
+                return None if summed is None else [summed]
+            case 0:
+                return None if flags & HEADER_NEEDS_CSUM else [frame]
+            case 1 if self.accepted(F_HOST_TSO4):
+                return segments(frame, GSO_TCPV4, size)
+            case 4 if self.accepted(F_HOST_TSO6):
+                return segments(frame, GSO_TCPV6, size)
+            case _:
+                return None
 
     def _serve(self) -> None:
         """Put waiting frames into buffers."""
@@ -343,19 +361,3 @@ class VirtioNet(VirtioPci):
         self._mac, self._promiscuous, self._modes, self._overflow = mac, modes[0], modes[1:7], modes[7:]
         self._tables = (frozenset(tables[0]), frozenset(tables[1]))
         self._link, self.queue, self.counts = link, deque(queue), counts
-
-
-def _finish_checksum(octets: bytes, header_octets: int) -> bytes | None:
-    """The frame with the checksum that its header asks for (5.1.6.2); None: the header is nonsense."""
-    start, offset = (int.from_bytes(octets[at : at + 2], "little") for at in (6, 8))
-    frame = octets[header_octets:]
-    at = start + offset
-    if start >= len(frame) or at + 2 > len(frame):
-        return None
-    summed = frame[start:]
-    if len(summed) & 1:
-        summed += b"\0"
-    # A sum of 16-bit words with end-around carry is a remainder modulo 0xFFFF, as 0x10000 is congruent to 1.
-    total = int.from_bytes(summed, "big") % 0xFFFF
-    checksum = 0xFFFF - total  # never 0, which would mean "none" to UDP
-    return frame[:at] + checksum.to_bytes(2, "big") + frame[at + 2 :]

@@ -5,8 +5,12 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Dot1Q, Ether
 
 from emulators.devices.virtio.net import LONGEST_FRAME, QUEUE_FRAMES, VirtioNet
+from emulators.devices.virtio.segmentation import segments
 from emulators.dma import Dma
 from emulators.snapshot import SnapshotError
 from tests.emulators.devices.guest_memory import GuestMemory
@@ -14,6 +18,7 @@ from tests.emulators.devices.virtio_driver import EVENT_IDX, INDIRECT_DESC, VERS
 
 CSUM, MTU, MAC, MERGE, STATUS = 1, 1 << 3, 1 << 5, 1 << 15, 1 << 16
 CTRL = 1 << 17 | 1 << 18 | 1 << 20 | 1 << 23
+TSO = 1 << 11 | 1 << 12 | 1 << 13
 USUAL = VERSION_1 | EVENT_IDX | INDIRECT_DESC | CSUM | MAC | MERGE | STATUS | CTRL
 OWN = bytes.fromhex("020000000042")
 PEER = bytes.fromhex("020000000001")
@@ -237,10 +242,81 @@ def test_checksums_beyond_the_frame_are_dropped(at: tuple[int, int]) -> None:
     assert len(net.sent) == 1
 
 
-def test_segmentation_was_not_offered() -> None:
-    net = Net()
-    net.send(frame(PEER, 3000), header=b"\0\1" + bytes(10))
+def tcp_frame(*, ipv6: bool, octets: int, flags: str = "PA", tag: bool = False) -> tuple[bytes, bytes]:
+    """A large frame as a kernel leaves it to the device, and its payload."""
+    payload = bytes(i * 7 & 0xFF for i in range(octets))
+    ether = Ether(dst=PEER.hex(":"), src=OWN.hex(":"))
+    ip = IPv6(src="2001:db8::2", dst="2001:db8::1") if ipv6 else IP(src="192.0.2.2", dst="192.0.2.1", id=65534)
+    tcp = TCP(sport=80, dport=5000, seq=0xFFFF_FFF0, ack=7, flags=flags, options=[("Timestamp", (1, 2))])
+    return bytes((ether / Dot1Q(vlan=5) if tag else ether) / ip / tcp / payload), payload
+
+
+@pytest.mark.parametrize("ipv6", [False, True])
+@pytest.mark.parametrize("tag", [False, True])
+@pytest.mark.parametrize("octets", [0, 1, 1448, 1449, 60000])
+def test_segments_are_what_tcp_would_have_sent(ipv6: bool, tag: bool, octets: int) -> None:
+    net = Net(USUAL | TSO)
+    whole, payload = tcp_frame(ipv6=ipv6, octets=octets, flags="FPAC", tag=tag)
+    header = bytes([1, 0x84 if ipv6 else 0x81]) + (66).to_bytes(2, "little") + (1448).to_bytes(2, "little") + bytes(6)
+    net.send(whole, header=header)
+    assert len(net.sent) == max(1, -(-octets // 1448))
+    joined = b""
+    for number, octets_ in enumerate(net.sent):
+        parsed = Ether(octets_)
+        tcp = parsed[TCP]
+        assert tcp.seq == 0xFFFF_FFF0 + len(joined) & 0xFFFF_FFFF
+        last = number == len(net.sent) - 1
+        assert str(tcp.flags) == ("FPA" if last else "A") + ("C" if number == 0 else "")
+        data = octets_[len(octets_) - len(bytes(tcp.payload)) :] if tcp.payload else b""
+        joined += data
+        if not ipv6:
+            assert parsed[IP].id == 65534 + number & 0xFFFF
+        assert len(octets_) == len(parsed)
+        fresh = Ether(octets_)  # scapy computes what is deleted
+        del fresh[TCP].chksum
+        if ipv6:
+            del fresh[IPv6].plen
+        else:
+            del fresh[IP].chksum, fresh[IP].len
+        assert bytes(fresh) == octets_
+    assert joined == payload
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "change"),
+    [
+        (1, 100, None),  # too small a segment
+        (1, 0, None),
+        (4, 1448, None),  # not IPv6
+        (3, 1448, None),  # UDP: not offered
+        (1, 1448, (14, 0x41)),  # an IP header of four octets
+        (1, 1448, (23, 17)),  # not TCP
+        (1, 1448, (46, 0x10)),  # a TCP header of four octets
+        (1, 1448, (12, 0x86)),  # not IP
+    ],
+)
+def test_segments_of_what_is_not_tcp_are_dropped(kind: int, size: int, change: tuple[int, int] | None) -> None:
+    net = Net(USUAL | TSO)
+    whole = bytearray(tcp_frame(ipv6=False, octets=3000)[0])
+    if change:
+        whole[change[0]] = change[1]
+    net.send(bytes(whole), header=bytes([1, kind, 0, 0]) + size.to_bytes(2, "little") + bytes(6))
     assert net.sent == []
+    assert net.card.mistakes == 1
+
+
+def test_segmentation_needs_its_feature() -> None:
+    net = Net()
+    net.send(tcp_frame(ipv6=False, octets=3000)[0], header=b"\1\1\0\0\xa8\x05" + bytes(6))
+    assert net.sent == []
+
+
+@given(st.binary(max_size=120), st.sampled_from([1, 4]), st.integers(0, 0xFFFF), st.integers(0, 3))
+def test_segmentation_of_anything(tail: bytes, kind: int, size: int, cut: int) -> None:
+    """Frames or None, never an exception; and never more frames than the data ask for."""
+    begin = tcp_frame(ipv6=kind == 4, octets=0)[0][: (14, 34, 54, 74)[cut]]
+    frames = segments(begin + tail, kind, size)
+    assert frames is None or 1 <= len(frames) <= 1 + len(tail) // 256
 
 
 def test_frames_too_long_or_short_are_not_sent() -> None:
