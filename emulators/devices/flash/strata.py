@@ -138,10 +138,11 @@ class StrataFlash:
     def state(self) -> State:
         """As `Device.state`."""
         unit = CHIPS * BLOCK_OCTETS
+        erased = b"\xff" * unit
         blocks = {
             f"{first:08x}": bytes(self.octets[first : first + unit])
             for first in range(0, len(self.octets), unit)
-            if self.octets.count(0xFF, first, first + unit) != unit
+            if self.octets[first : first + unit] != erased
         }
         return {
             "version": 1,
