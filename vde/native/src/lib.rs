@@ -5,6 +5,7 @@ mod guest_memory;
 mod mips;
 mod mips_text;
 mod ring;
+mod umps;
 
 use pyo3::prelude::*;
 
@@ -14,5 +15,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ring::Ring>()?;
     module.add_class::<guest_memory::GuestMemory>()?;
     module.add_class::<mips::Mips32>()?;
+    module.add_class::<umps::Umps>()?;
     module.add_class::<forwarder::Forwarder>()
 }

@@ -1,7 +1,7 @@
 //! MIPS processors.
 //!
 //! [`table`] knows the encodings of all of them, [`exit`] why an engine comes back. [`mips32`] is an interpreter of
-//! MIPS32 release 2 (24Kf). Guest memory is `guest-memory`'s. Nothing here knows Python.
+//! MIPS32 release 2 (24Kf), [`r3000`] are interpreters of MIPS I: uMPS3's processors. Guest memory is `guest-memory`'s. Nothing here knows Python.
 
 #![allow(clippy::precedence)] // of shifts over masks: fields of words are the daily bread here
 
@@ -9,4 +9,5 @@ pub mod disassemble;
 pub mod exit;
 pub mod float;
 pub mod mips32;
+pub mod r3000;
 pub mod table;

@@ -1,0 +1,223 @@
+"""uMPS3's processors behind the engine contract (`docs/engine.md`): one to sixteen in lock-step, and the clocks.
+
+    vm = Vm()
+    vm.add_memory(0x1FC00000, 0x1000, readonly=True)    # boot ROM
+    vm.add_memory(0x20000000, 64 * 4096)                # RAM
+    cpus = Processors(vm, count=2, ram_size=64 * 4096)
+    exit = cpus.run(1_000_000)
+
+A tick is: the time of day goes up by one, the interval timer down by one, what is due happens, every processor that
+runs executes one instruction. `run` comes back between the clock's step and the processors' turn, so `tod` is `ticks`
++ 1, and what the caller does then is what is due. An access to the bus registers (0x10000000 … 0x10000517) is an exit
+in the middle of a tick: `current` is the processor that makes it, and the next `run` goes on with it.
+`emulators/cpus/mips/native/src/r3000/umps/mod.rs` says how it works and what is different from uMPS3 3.0.5.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from emulators.cpus.processor import Answer
+from emulators.cpus.vm import Vm
+from emulators.exits import Exit, Mmio
+from vde import _native
+
+__all__ = ["Processors", "Vm"]
+
+Watch = Literal["read", "write", "access"]
+Value = int | tuple[int, int] | None
+
+BOOT_PC = 0x1FC0_0000
+RAM_BASE = 0x2000_0000
+LINE_IPI, LINE_CPU_TIMER, LINE_TIMER = 0, 1, 2
+NO_REGISTER = 0xFFFF_FFFF
+
+
+class Processors:
+    """The cluster: processor 0 is reset to the boot ROM, the others are halted until `reset_cpu`.
+
+    Args:
+        vm: its memory; what is neither memory there nor a bus register is a bus error.
+        count: 1 … 16 processors.
+        tlb_size: 4, 8, 16, 32 or 64 entries.
+        tlb_floor: addresses below it are not translated.
+        ram_base, ram_size: where CAS works.
+        roms: (address, octets) of ROMs that end within a page: behind their end is nothing.
+
+    Not for several threads, except `kick()`.
+    """
+
+    def __init__(
+        self,
+        vm: Vm,
+        count: int = 1,
+        tlb_size: int = 16,
+        *,
+        tlb_floor: int = 0xFFFF_FFFF,
+        ram_base: int = RAM_BASE,
+        ram_size: int = 64 * 4096,
+        roms: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        self.vm = vm
+        self.count = count
+        self._native = _native.Umps(
+            vm,
+            count=count,
+            tlb_size=tlb_size,
+            tlb_floor=tlb_floor,
+            ram_base=ram_base,
+            ram_octets=ram_size,
+            roms=list(roms),
+        )
+        self._answer = Answer()
+
+    def run(self, budget_ticks: int) -> Exit:
+        """Go on for up to `budget_ticks` ticks, the rest of a begun one being one; why it ended.
+
+        `Halt`: no processor runs, and none wakes in the next tick. The GIL is released meanwhile.
+
+        Raises:
+            RuntimeError: the last exit was a read, and its `data` is None.
+            ValueError: its `data` is not of the size that was asked for.
+        """
+        data, bus_error = self._answer.of_last()
+        return self._answer.exit(self._native.run(budget_ticks, data, bus_error))
+
+    def kick(self) -> None:
+        """End the present run, or the next one, with `Kicked`. From any thread."""
+        self._native.kick()
+
+    @property
+    def icount(self) -> int:
+        """Instructions executed, by all processors together."""
+        return self._native.icount
+
+    @property
+    def ticks(self) -> int:
+        """The clock: ticks that are done."""
+        return self._native.ticks
+
+    @property
+    def tod(self) -> int:
+        """The time of day (64 bits) as the present instruction sees it."""
+        return self._native.tod
+
+    @property
+    def current(self) -> int:
+        """The processor whose turn it is: at an `Mmio` exit, the one that makes the access."""
+        return self._native.current
+
+    @property
+    def interval_timer(self) -> int:
+        """The interval timer as the present instruction sees it. Setting it drives no line."""
+        return self._native.interval_timer
+
+    @interval_timer.setter
+    def interval_timer(self, value: int) -> None:
+        self._native.interval_timer = value
+
+    @property
+    def interval_timer_cpu(self) -> int | None:
+        """Whose line 2 rises when the interval timer runs out. None (at first): the caller's business."""
+        return self._native.interval_timer_cpu
+
+    @interval_timer_cpu.setter
+    def interval_timer_cpu(self, cpu: int | None) -> None:
+        self._native.interval_timer_cpu = cpu
+
+    def skip(self, ticks: int) -> None:
+        """Let time pass without instructions. Raises ValueError beyond `next_timer()`."""
+        self._native.skip(ticks)
+
+    def next_timer(self) -> int | None:
+        """Ticks that can pass until a timer of the cluster runs out; None: none will."""
+        return self._native.next_timer()
+
+    def set_ip(self, line: int, level: bool, cpu: int = 0) -> None:
+        """Drive Cause.IP of a processor (`line` 0 … 7). A line that rises ends its WAIT, masked or not."""
+        self._native.set_ip(line, level, cpu)
+
+    def reset_cpu(self, cpu: int, pc: int = BOOT_PC, sp: int = 0) -> None:
+        """Start a processor anew: it executes the instruction at `pc` in the present tick."""
+        self._native.reset_cpu(cpu, pc, sp)
+        self._forget(cpu)
+
+    def halt_cpu(self, cpu: int) -> None:
+        """Stop a processor until it is reset."""
+        self._native.halt_cpu(cpu)
+        self._forget(cpu)
+
+    def state(self, cpu: int = 0) -> dict[str, Value]:
+        """A processor by the manual's names, lower case: r0 … r31, hi, lo, pc, CP0, `tlb0.entryhi`, ….
+
+        `in_delay_slot` is 1 in a delay slot, of the branch at `branch_pc`, and `branch_target` follows it.
+        `load_pending` and `mtc0_pending` are (register, value) that arrive behind the present instruction, or None.
+        """
+        state: dict[str, Value] = dict(self._native.state(cpu))
+        register, value = state.pop("load_register"), state.pop("load_value")
+        state["load_pending"] = (
+            (register, value) if isinstance(register, int) and isinstance(value, int) and register else None
+        )
+        register, value = state.pop("mtc0_register"), state.pop("mtc0_value")
+        known = isinstance(register, int) and isinstance(value, int) and register != NO_REGISTER
+        state["mtc0_pending"] = (register, value) if known else None  # type: ignore[assignment]
+        return state
+
+    def set_state(self, state: Mapping[str, Value], cpu: int = 0) -> None:
+        """Set what is named. A new `pc` is in no delay slot unless that is named too, and its processor runs.
+
+        Raises ValueError for a name or value that the processor has not; then nothing is set.
+        """
+        pairs: list[tuple[str, int]] = []
+        for name, value in state.items():
+            if name in ("load_pending", "mtc0_pending"):
+                kind = name.removesuffix("_pending")
+                none = 0 if kind == "load" else NO_REGISTER
+                register, late = value if isinstance(value, tuple) else (none, 0)
+                pairs += [(f"{kind}_register", register), (f"{kind}_value", late)]
+            elif isinstance(value, int):
+                pairs.append((name, value))
+            else:
+                raise ValueError(f"{name}: {value!r}: a number is expected")
+        self._native.set_state(cpu, pairs)
+        if "pc" in state:
+            self._forget(cpu)
+
+    def snapshot(self) -> bytes:
+        """All processors and the clocks, as `restore` takes them. Breakpoints are not in it."""
+        return self._native.snapshot()
+
+    def restore(self, octets: bytes) -> None:
+        """Become what a snapshot says. Raises ValueError, and is unchanged, if it is of no such cluster."""
+        self._native.restore(octets)
+        pending = self._native.pending()
+        self._answer.resume(Mmio("read", *pending) if pending else None)
+
+    @property
+    def pending(self) -> Mmio | None:
+        """The read whose `data` the next run needs; behind `restore` it may be another object than before."""
+        return self._answer.pending
+
+    def add_breakpoint(self, va: int) -> None:
+        """Come back with `Debug` before any processor's instruction at `va`; the next run goes past it."""
+        self._native.add_breakpoint(va)
+
+    def remove_breakpoint(self, va: int) -> None:
+        """Undo `add_breakpoint`."""
+        self._native.remove_breakpoint(va)
+
+    def add_watchpoint(self, va: int, size: int, kind: Watch) -> None:
+        """Come back with `Debug` behind an instruction that accesses any of `size` octets at `va`."""
+        self._native.add_watchpoint(va, size, kind != "write", kind != "read")
+
+    def remove_watchpoint(self, va: int, size: int, kind: Watch) -> None:
+        """Undo `add_watchpoint` with the same arguments."""
+        self._native.remove_watchpoint(va, size, kind != "write", kind != "read")
+
+    def translate(self, va: int, access: Literal["read", "write", "fetch"], cpu: int = 0) -> int | None:
+        """Where `va` is for a processor in its present mode, or None. Changes nothing."""
+        return self._native.translate(va, access, cpu)
+
+    def _forget(self, cpu: int) -> None:
+        """The instruction of processor `cpu`, if it waits for data, is void."""
+        if self._native.pending() is None:
+            self._answer.forget()
