@@ -19,7 +19,6 @@ import os
 import pkgutil
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from types import ModuleType
 
 import vde.cli
@@ -38,6 +37,16 @@ first steps:
 EPILOG = (
     "exit status: 0 done · 1 failed · 2 wrong topology or usage · 3 a check failed · 4 not running · 130 interrupted"
 )
+
+
+class _Version(argparse.Action):
+    """Looked up only when it is asked for: reading a distribution's facts takes as long as all the rest."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> None:
+        from importlib.metadata import version
+
+        print(f"vde-fabric {version('vde-fabric')}")
+        parser.exit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,7 +82,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
     parser = argparse.ArgumentParser(
         prog="vde", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--version", action="version", version=f"vde-fabric {version('vde-fabric')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
     subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     modules: dict[str, ModuleType] = {}
     for found in pkgutil.iter_modules(vde.cli.__path__):

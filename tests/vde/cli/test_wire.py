@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from tests.lab_runner import VDE
 from tests.switch_process import PATIENCE_S, SwitchProcess
 from tests.vde_client import VdeClient, frame
+from vde.wire.client import WireConnection
 
 StartSwitch = Callable[..., SwitchProcess]
 
@@ -73,8 +74,10 @@ def test_a_wire_is_set_while_it_runs(short_path: Path, clients: tuple[VdeClient,
         right.send(frame(3))
         statistics: dict[str, Any] = {}
         while not statistics.get("dropped_frames"):
-            statistics = json.loads(vde("wire", "stats", control, "--format", "json"))["right-to-left"]
+            with WireConnection(Path(control)) as connection:
+                statistics = connection.ask("stats")["statistics"]["right-to-left"]
         assert statistics["dropped"] == {"down": 1}
+        assert json.loads(vde("wire", "stats", control, "--format", "json"))["right-to-left"] == statistics
         assert "DOWN" in vde("wire", "up", control, "--dir", "rl")
         vde("wire", "up", control)
         vde("wire", "clear", control)
@@ -125,12 +128,14 @@ def test_a_wire_joins_a_switch_that_comes_back(
     left, right = f"vde://{one.directory}", f"vde://{other.directory}"
     with wire(short_path, left, right, *settings) as process, VdeClient(other.directory) as beyond:
         one.stop()
-        while f"{left}: AWAY" not in (shown := vde("wire", "show", control)):
+        while shown(control)["ends"][0]["state"] == "connected":
             assert process.poll() is None
-        assert f"{right}: AWAY" not in shown
+        told = vde("wire", "show", control)
+        assert f"{left}: AWAY" in told
+        assert f"{right}: AWAY" not in told
         assert any("wire" in line for line in other.command("port/print")), "the other end was closed, too"
         with VdeClient(start_switch(name="a").directory) as near:
-            while (ends := shown_ends(control))[0]["state"] != "connected":
+            while (ends := shown(control)["ends"])[0]["state"] != "connected":
                 assert process.poll() is None
             assert (ends[0]["breaks"], ends[1]["breaks"]) == (1, 0)
             near.send(frame(1))
@@ -143,8 +148,17 @@ def test_a_wire_joins_a_switch_that_comes_back(
         assert told.count(f"{left}: is there again") == 1
 
 
-def shown_ends(control: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(vde("wire", "show", control, "--format", "json"))["ends"]
+def shown(control: str | Path) -> dict[str, Any]:
+    """As `vde wire show --format json`, without a process."""
+    with WireConnection(Path(control)) as connection:
+        found: dict[str, Any] = connection.ask("show")["state"]
+    return found
+
+
+def dropped(control: str) -> dict[str, int]:
+    """From left to right, by cause."""
+    with WireConnection(Path(control)) as connection:
+        found: dict[str, int] = connection.ask("stats")["statistics"]["left-to-right"]["dropped"]
     return found
 
 
@@ -157,16 +171,47 @@ def test_a_wire_waits_for_a_switch_that_starts_later(short_path: Path, start_swi
     try:
         assert process.stderr is not None
         assert "trying again" in process.stderr.readline()
-        assert shown_ends(os.fspath(control))[1]["state"] in ("waiting", "opening")
+        assert shown(control)["ends"][1]["state"] in ("waiting", "opening")
         switch = start_switch(name="b")
         assert switch.directory == late
-        while shown_ends(os.fspath(control))[1]["state"] != "connected":
+        while shown(control)["ends"][1]["state"] != "connected":
             assert process.poll() is None
     finally:
         process.terminate()
         _, told = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert "is there again" in told
+
+
+MARKOV = """
+markov-numnodes 2
+markov-name 1,silent
+markov-time 100
+loss 100[1]
+setedge 0,1,100
+setedge 1,0,100
+"""
+
+
+def test_a_wire_walks_between_the_states_of_a_file(
+    short_path: Path, clients: tuple[VdeClient, VdeClient, str, str]
+) -> None:
+    left, right, one, other = clients
+    control = os.fspath(short_path / "w")
+    (short_path / "states").write_text(MARKOV)
+    with wire(short_path, one, other, "--markov", os.fspath(short_path / "states")) as process:
+        received = 0
+        right.data.settimeout(0.02)
+        while not (dropped(control) and received):
+            assert process.poll() is None
+            left.send(frame(1))
+            with suppress(TimeoutError):
+                received += right.receive() == frame(1)
+        assert dropped(control).keys() == {"loss"}
+        states: set[str] = set()
+        while len(states) < 2:
+            states.add(shown(control)["markov_state"])
+        assert states == {"0", "silent"}
 
 
 @pytest.mark.parametrize(

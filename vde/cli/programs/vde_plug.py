@@ -25,12 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plugs.surroundings import Here
-from switch import getopt
-from switch.daemonise import detach
 from switch.getopt import Option
-from switch.pidfile import Pidfile
 from vde import vnl as grammar
+from vde.cli.programs import classic
 from vde.cli.programs.address_log import AddressLog, LoggedLink
+from vde.cli.programs.classic import WRONG, option_rows, path_of, present, read_options
 from vde.cli.programs.plugging import Junction
 from vde.cli.programs.restricted import RestrictedHere
 from vde.errors import ConfigError, LinkEnded, VdeError
@@ -58,7 +57,7 @@ No VNL, or an empty one, is the default switch. All VNLs: vde plug --list
 """
 PROGRAM = "vde_plug"
 IPLOG_GROUP = "vdeplug_iplog"
-WRONG, FAILED = 1, 1
+FAILED = 1
 
 
 @dataclass(frozen=True)
@@ -69,14 +68,10 @@ class Asked:
     right: str
     description: str
     daemon: bool = False
-    pidfile: str | None = None
+    pidfile: Path | None = None
     log: bool = False
     iplog: bool = False
     restricted: bool = False
-
-
-class Help(Exception):
-    """`--help` was given."""
 
 
 def read(argv: Sequence[str], *, restricted: bool = False) -> Asked:
@@ -94,12 +89,7 @@ def read(argv: Sequence[str], *, restricted: bool = False) -> Asked:
             raise ConfigError("a command was expected after '='")
         if restricted:
             raise ConfigError("a login shell's vde_plug runs no commands")
-    result = getopt.parse(OPTIONS, words)
-    if result.complaints:
-        raise ConfigError("; ".join(result.complaints))
-    given = dict(result.options)
-    if "help" in given:
-        raise Help
+    given, result = read_options(OPTIONS, words)
     if "command" in given and not restricted:
         return _read_login(given["command"])
     vnls = result.arguments
@@ -117,7 +107,7 @@ def read(argv: Sequence[str], *, restricted: bool = False) -> Asked:
         right=second,
         description=given.get("descr", "vdeplug:"),
         daemon="daemon" in given,
-        pidfile=os.path.abspath(given["pidfile"]) if "pidfile" in given else None,
+        pidfile=path_of(given.get("pidfile")),
         log="log" in given or "iplog" in given or restricted,
         iplog="iplog" in given,
         restricted=restricted,
@@ -154,47 +144,34 @@ def main() -> int:
     name = sys.argv[0]
     if os.path.basename(name).startswith("-") and len(sys.argv) == 1:
         return _refuse("This is not a login shell, only vde_plug can be executed")
-    try:
-        asked = read(sys.argv[1:])
-    except Help:
-        print(usage(), end="")
-        return 0
-    except ConfigError as error:
-        if "-c" in sys.argv[1:2]:
-            return _refuse(str(error))
-        print(f"{PROGRAM}: {error}\n{usage()}", end="", file=sys.stderr)
-        return WRONG
+    return classic.understand(PROGRAM, read, usage, _carry, _refuse if "-c" in sys.argv[1:2] else None)
+
+
+def _carry(asked: Asked) -> int:
     with _logged(asked) as addresses:
         return carry(PROGRAM, asked, addresses)
 
 
 def usage() -> str:
     """The text of `--help`."""
-    rows = [f"  {'-' + one.short + ',' if one.short else '   '} --{one.key} {one.argument}" for one in OPTIONS]
-    return USAGE + "Options:\n" + "".join(f"{row:<25} {one.help}\n" for row, one in zip(rows, OPTIONS, strict=True))
+    return USAGE + "Options:\n" + option_rows(OPTIONS)
 
 
 def carry(program: str, asked: Asked, addresses: Callable[[str], None] | None = None) -> int:
     """Join, as asked. `addresses` is told what to log of them."""
 
-    def warn(text: str) -> None:
-        print(f"{program}: {text}", file=sys.stderr)
-
-    background = detach() if asked.daemon else None
+    warn = classic.warner(program)
     kind = RestrictedHere if asked.restricted else Here
-    junction = Junction(asked.left, asked.right, (kind(asked.description, warn), kind(asked.description, warn)))
-    if background is not None:
-        junction.ready = background.ready
-    if addresses is not None:
-        junction.wrap = lambda link: LoggedLink(link, AddressLog(), addresses)
-    with contextlib.ExitStack() as stack:
-        try:
-            if asked.pidfile is not None:
-                stack.callback(Pidfile(Path(asked.pidfile)).remove)
+    try:
+        with present(daemon=asked.daemon, pidfile=asked.pidfile) as ready:
+            surroundings = kind(asked.description, warn), kind(asked.description, warn)
+            junction = Junction(asked.left, asked.right, surroundings, ready)
+            if addresses is not None:
+                junction.wrap = lambda link: LoggedLink(link, AddressLog(), addresses)
             outcome = junction.run()
-        except VdeError as error:
-            warn(str(error))
-            return WRONG
+    except VdeError as error:
+        warn(str(error))
+        return WRONG
     if outcome.caught is not None:
         return 128 + outcome.caught
     if outcome.error is not None and not isinstance(outcome.error, LinkEnded):

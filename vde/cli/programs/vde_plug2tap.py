@@ -8,14 +8,13 @@ made if it is missing, and not brought up (see `vde plug --help tap`).
 Differences to the original: frames of up to 9234 octets; status 1 if the switch is not there.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 
-from switch import getopt
 from switch.getopt import Option
 from vde import vnl as grammar
-from vde.cli.programs.vde_plug import WRONG, Asked, Help, carry, with_options
+from vde.cli.programs.classic import option_rows, path_of, read_options, understand
+from vde.cli.programs.vde_plug import Asked, carry, with_options
 from vde.errors import ConfigError
 
 OPTIONS = (
@@ -36,41 +35,28 @@ def read(argv: Sequence[str]) -> Asked:
     Raises:
         Help, ConfigError.
     """
-    result = getopt.parse(OPTIONS, argv)
-    given = dict(result.options)
-    if "help" in given:
-        raise Help
-    if result.complaints:
-        raise ConfigError("; ".join(result.complaints))
-    if len(result.arguments) != 1:
-        raise ConfigError(f"{len(result.arguments)} interfaces: one tap interface was expected")
-    interface = grammar.quote(result.arguments[0])
+    given, result = read_options(OPTIONS, argv)
+    words = result.arguments
+    if len(words) != 1:
+        raise ConfigError(f"{len(words)} interfaces: one tap interface was expected")
+    interface = grammar.quote(words[0])
     return Asked(
         left=with_options(given.get("sock", ""), given.get("port"), given.get("group"), given.get("mode")),
         right=f"tap://{interface}",
         description=PROGRAM,
         daemon="daemon" in given,
-        pidfile=os.path.abspath(given["pidfile"]) if "pidfile" in given else None,
+        pidfile=path_of(given.get("pidfile")),
     )
 
 
 def usage() -> str:
     """The text of `--help`."""
-    rows = "".join(f"  -{one.short}, --{one.key} {one.argument}".ljust(26) + one.help + "\n" for one in OPTIONS)
-    return f"Usage: {PROGRAM} [OPTIONS] INTERFACE\n{rows}"
+    return f"Usage: {PROGRAM} [OPTIONS] INTERFACE\n{option_rows(OPTIONS)}"
 
 
 def main() -> int:
     """The program."""
-    try:
-        asked = read(sys.argv[1:])
-    except Help:
-        print(usage(), end="")
-        return 0
-    except ConfigError as error:
-        print(f"{PROGRAM}: {error}\n{usage()}", end="", file=sys.stderr)
-        return WRONG
-    return carry(PROGRAM, asked)
+    return understand(PROGRAM, read, usage, lambda asked: carry(PROGRAM, asked))
 
 
 if __name__ == "__main__":

@@ -27,14 +27,12 @@ import trio
 
 from plugs import registry
 from plugs.surroundings import Here
-from switch import getopt
 from switch.console.script import read_script
-from switch.daemonise import detach
 from switch.directory import open_management
 from switch.getopt import Option
-from switch.notify import notify_ready
-from switch.pidfile import Pidfile
 from vde import clock
+from vde.cli.programs import classic
+from vde.cli.programs.classic import option_rows, path_of, present, read_options
 from vde.cli.programs.wire_patch import open_patch
 from vde.errors import ConfigError, LinkEnded, Refused, VdeError
 from vde.link import Link
@@ -51,6 +49,7 @@ PROGRAM = "wirefilter"
 FAILED = 1
 STREAM_OCTETS = 1521  # the original's longest frame in a stream
 DESCRIPTION = "vde_crosscable"
+_warn = classic.warner(PROGRAM)
 OPTIONS = (
     Option(("help",), "h", "", "show this"),
     Option(("rcfile",), "f", "FILE", "console commands to begin with"),
@@ -95,22 +94,13 @@ class Asked:
     seed: str | None = None
 
 
-class Help(Exception):
-    """`--help` was given."""
-
-
 def read(argv: Sequence[str]) -> Asked:
     """The command line, without the program's name.
 
     Raises:
         Help, ConfigError.
     """
-    result = getopt.parse(OPTIONS, argv)
-    if result.complaints:
-        raise ConfigError("; ".join(result.complaints))
-    given = dict(result.options)
-    if "help" in given:
-        raise Help
+    given, result = read_options(OPTIONS, argv)
     words = result.arguments
     if len(words) not in (0, 2) or ("vde-plug" in given and words):
         raise ConfigError(f"unexpected argument {words[0]!r}: two VNLs, or -v VNL:VNL, were expected")
@@ -126,10 +116,10 @@ def read(argv: Sequence[str]) -> Asked:
         parameters=[(PARAMETERS[key], value) for key, value in result.options if key in PARAMETERS],
         fifo="nofifo" not in given,
         rcfile=given.get("rcfile"),
-        mgmt=Path(os.path.abspath(given["mgmt"])) if "mgmt" in given else None,
+        mgmt=path_of(given.get("mgmt")),
         mgmt_mode=mode & 0o777,
         daemon="daemon" in given,
-        pidfile=Path(os.path.abspath(given["pidfile"])) if "pidfile" in given else None,
+        pidfile=path_of(given.get("pidfile")),
         blink=given.get("blink", ""),
         blink_id=given.get("blinkid", f"{os.getpid():06d}"),
         seed=given.get("seed"),
@@ -153,21 +143,15 @@ def split_pair(text: str) -> tuple[str, str]:
 
 def usage() -> str:
     """The text of `--help`."""
-    rows = [f"  {'-' + one.short + ',' if one.short else '   '} --{one.key} {one.argument}" for one in OPTIONS]
-    text = "".join(f"{row:<30} {one.help}\n" for row, one in zip(rows, OPTIONS, strict=True))
-    return f"Usage: {PROGRAM} OPTIONS\n{text}Values: [LR|RL]VALUE[+PLUS][K|M|G][U|N][[NODE]]\n"
+    return f"Usage: {PROGRAM} OPTIONS\n{option_rows(OPTIONS)}Values: [LR|RL]VALUE[+PLUS][K|M|G][U|N][[NODE]]\n"
 
 
 def main() -> int:
     """The program."""
-    try:
-        asked = read(sys.argv[1:])
-    except Help:
-        print(usage(), end="")
-        return 0
-    except ConfigError as error:
-        print(f"{PROGRAM}: {error}\n{usage()}", end="", file=sys.stderr)
-        return FAILED
+    return classic.understand(PROGRAM, read, usage, _carry)
+
+
+def _carry(asked: Asked) -> int:
     try:
         return _run(asked)
     except LinkEnded:
@@ -186,10 +170,8 @@ def _run(asked: Asked) -> int:
     for parameter, text in asked.parameters:
         with contextlib.suppress(Refused):
             nodes.set_value(parameter, text)
-    background = detach() if asked.daemon else None
     with contextlib.ExitStack() as stack:
-        if asked.pidfile is not None:
-            stack.callback(Pidfile(asked.pidfile).remove)
+        ready = stack.enter_context(present(daemon=asked.daemon, pidfile=asked.pidfile))
         management = None
         if asked.mgmt is not None:
             management = open_management(asked.mgmt, asked.mgmt_mode, None)
@@ -209,14 +191,8 @@ def _run(asked: Asked) -> int:
                 console.load(asked.rcfile)
             except Refused as error:
                 _warn(f"-f {error}")
-        if background is None:
+        if not asked.daemon:
             _announce(asked, bidirectional)
-
-        def ready() -> None:
-            notify_ready()
-            if background is not None:
-                background.ready()
-
         caught = trio.run(_serve, asked, filter_, console, ends, management, ready)
     if caught == signal.SIGINT:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -340,10 +316,6 @@ class Blink(BlinkSink):
     def close(self) -> None:
         """Be used no more."""
         self._socket.close()
-
-
-def _warn(text: str) -> None:
-    print(f"{PROGRAM}: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from tests.switch_process import SwitchProcess
 from tests.vde_client import VdeClient, frame
 from vde.cli.programs import vde_plug2tap
 from vde.cli.programs.address_log import MOST, AddressLog
+from vde.cli.programs.classic import Help
 from vde.cli.programs.restricted import RestrictedHere
-from vde.cli.programs.vde_plug import Help, read, with_options
+from vde.cli.programs.vde_plug import read, with_options
 from vde.errors import ConfigError
 from vde.framing import encode
 from vde.vnl import VnlError, cut, parse
