@@ -7,7 +7,7 @@ Sans-I/O. Bounds: the whole table, and each port if it has a limit. Static entri
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -86,15 +86,13 @@ class LearningTable:
         oldest_ns = now_ns - self.expire_ns
         return self._forget([key for key, entry in self._entries.items() if entry.last_seen_ns < oldest_ns])
 
-    def forget_port(self, port: int, vlan: int | None = None) -> list[FdbEntry]:
-        """Forget a port's addresses, of one VLAN or of all; returns them in the order in which they were learned."""
-        return self._forget(
-            [key for key, entry in self._entries.items() if entry.port == port and vlan in (None, key[1])]
-        )
+    def forget_port(self, port: int, of: Callable[[int], bool] = lambda _: True) -> list[FdbEntry]:
+        """Forget a port's addresses in the VLANs that `of` names; returns them in the order of their learning."""
+        return self._forget([key for key, entry in self._entries.items() if entry.port == port and of(key[1])])
 
-    def forget_vlan(self, vlan: int) -> list[FdbEntry]:
-        """Forget a VLAN's addresses. As `forget_port`."""
-        return self._forget([key for key in self._entries if key[1] == vlan])
+    def forget_vlans(self, of: Callable[[int], bool]) -> list[FdbEntry]:
+        """Forget the addresses in the VLANs that `of` names. As `forget_port`."""
+        return self._forget([key for key in self._entries if of(key[1])])
 
     def forget_all(self) -> list[FdbEntry]:
         """Forget every address. As `forget_port`."""

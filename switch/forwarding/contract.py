@@ -17,8 +17,10 @@ Rules of forwarding (reference/behaviour: vde_switch 2.3.2, IEEE 802.1Q-2018 §8
     Only a first tag is looked at; 0x88A8 is payload.
  5. With FSTP on, a frame to 01:80:c2:00:00:00 is handed up as a `Bpdu` event and goes no further.
  6. The source is learned where the (VLAN, port) state allows learning, keyed by (address, VLAN), unless it is a group
-    address. Known on another port: moved only if unheard of for longer than `min_persistence_ns`; otherwise the entry
-    stays as it is. An address beyond the table's or (new or moved) the port's limit is not learned (`not_learned`).
+    address. In VLAN 0, a tag that is payload by rule 4 stands for the VLAN in the key, so that undefined VLANs are kept
+    apart; flushing VLAN 0 flushes them as well, and defining one forgets what was learned of it. Known on another port:
+    moved only if unheard of for longer than `min_persistence_ns`; otherwise the entry stays as it is. An address beyond
+    the table's or (new or moved) the port's limit is not learned (`not_learned`).
  7. A port that is not forwarding in the VLAN, or no member of it, drops the frame (`BLOCKED`).
  8. Known unicast goes to its port: dropped if that is the ingress port (`SAME_PORT`) or not a forwarding member
     (`BLOCKED`). Group and unknown addresses flood to the VLAN's other forwarding members, in the order of their

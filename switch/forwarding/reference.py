@@ -160,17 +160,18 @@ class ReferencePlane:
         members = self._vlans.get(vlan, {})
         member = members.get(number)
         source, destination = frame[6:12], frame[0:6]
+        key = vid(frame) if vlan == 0 and not tagged and is_tagged(frame) else vlan
         if member is not None and member.learning and not is_group(source):  # 6
-            outcome = self._table.learn(source, vlan, number, port.addresses_max, now_ns)
+            outcome = self._table.learn(source, key, number, port.addresses_max, now_ns)
             if outcome is Outcome.FULL:
                 port.not_learned += 1
             elif outcome is Outcome.LEARNED and Watch.HASH in self._watch:
-                self._report(Learned(source, vlan, number))
+                self._report(Learned(source, key, number))
         if member is None or not member.forwarding:  # 7
             port.drop(DropReason.BLOCKED)
             return
 
-        known = None if is_group(destination) else self._table.port_of(destination, vlan)  # 8
+        known = None if is_group(destination) else self._table.port_of(destination, key)  # 8
         if known == number:
             port.drop(DropReason.SAME_PORT)
         elif known is not None:
@@ -276,12 +277,13 @@ class ReferencePlane:
         if vlan in self._vlans:
             raise ValueError(f"VLAN {vlan} exists")
         self._vlans[vlan] = {}
+        self._forget_vlan(vlan)  # learned while its tag was payload
 
     def remove_vlan(self, vlan: int) -> None:
         """As `Forwarder.remove_vlan`."""
         self._members(vlan)
+        self._forget_vlan(vlan)
         del self._vlans[vlan]
-        self._report_forgotten(self._table.forget_vlan(vlan))
 
     def set_member(self, vlan: int, port: int, *, tagged: bool, learning: bool, forwarding: bool) -> None:
         """As `Forwarder.set_member`."""
@@ -363,12 +365,19 @@ class ReferencePlane:
         self._port(port)
         if vlan is not None:
             self._members(vlan)
-        self._report_forgotten(self._table.forget_port(port, vlan))
+        self._report_forgotten(self._table.forget_port(port, lambda key: vlan is None or self._is_keyed_by(vlan, key)))
 
     def flush_vlan(self, vlan: int) -> None:
         """As `Forwarder.flush_vlan`."""
         self._members(vlan)
-        self._report_forgotten(self._table.forget_vlan(vlan))
+        self._forget_vlan(vlan)
+
+    def _forget_vlan(self, vlan: int) -> None:
+        self._report_forgotten(self._table.forget_vlans(lambda key: self._is_keyed_by(vlan, key)))
+
+    def _is_keyed_by(self, vlan: int, key: int) -> bool:
+        """Is `key` what the table has for addresses of the VLAN (rule 6)?"""
+        return key == vlan or (vlan == 0 and key not in self._vlans)
 
     def flush(self) -> None:
         """As `Forwarder.flush`."""

@@ -12,10 +12,9 @@ Peers: libvdeplug's clients, QEMU, UML. The original is libvdeplug's plug of the
 runs by itself, while the original moves frames only while its opener waits for some; the directory of a node that was
 killed is taken over (there: "File exists"); who asks for the management port is disconnected (there: waits for ever);
 addresses are never confused with others whose hash is the same; one VLAN more or less makes no difference (there: VLAN
-1025 is taken for VLAN 1).
+1025 is taken for VLAN 1). An address is learned for the VLAN of its frame's tag, as there.
 
-Limits: an address is learned whatever the tag of its frames: the same address in two VLANs, behind two ports, moves to
-and fro (vdeswitch with VLANs defined keeps them apart). Greatest frame: 9234 octets. 65535 ports.
+Limits: greatest frame: 9234 octets. 65535 ports.
 """
 
 from contextlib import AbstractAsyncContextManager

@@ -104,6 +104,23 @@ async def test_who_hears_whom(need_tool: NeedTool, short_path: Path, scheme: str
                 assert one.pending() == two.pending() == []
 
 
+@pytest.mark.parametrize("maker", ["ours", "Debian's"])
+async def test_an_address_is_learned_for_its_vlan(need_tool: NeedTool, short_path: Path, maker: str) -> None:
+    """The same address behind two clients, in two VLANs."""
+    need_tool("vde_plug")
+    with trio.fail_after(PATIENCE_S):
+        async with open_node(maker, f"switch://{short_path}/n") as host:
+            with await join(short_path / "n") as one, await join(short_path / "n") as two:
+                for client, tci in ((one, 7), (two, 8)):
+                    client.send(tagged(frame(1), tci))
+                    assert await take(host, 1) == [tagged(frame(1), tci)]
+                assert await hear(two) == tagged(frame(1), 7)
+                assert await hear(one) == tagged(frame(1), 8)
+                await host.send([tagged(frame(9, 1), 7), tagged(frame(9, 1), 8), frame(9)])
+                assert [await hear(one), await hear(one)] == [tagged(frame(9, 1), 7), frame(9)]
+                assert [await hear(two), await hear(two)] == [tagged(frame(9, 1), 8), frame(9)]
+
+
 @pytest.mark.parametrize("scheme", ["switch", "hub"])
 async def test_a_node_that_stands_alone(need_tool: NeedTool, short_path: Path, scheme: str) -> None:
     """`vde_plug null:// switch:///…` of ours, with Debian's vde_plug at both ends; it cleans up at the end."""

@@ -44,7 +44,7 @@ impl Plane {
             self.ports.pop();
         }
         self.apply_mirrors();
-        let gone = self.table.forget_port(number, None, self.watches_table());
+        let gone = self.table.forget_port(number, |_| true, self.watches_table());
         self.report_forgotten(&gone);
         Ok(())
     }
@@ -62,14 +62,14 @@ impl Plane {
             return Err(Error::Invalid(format!("VLAN {vlan} exists")));
         }
         *place = Some(Vlan::default());
+        self.forget_vlan(vlan as u16); // learned while its tag was payload
         Ok(())
     }
 
     pub fn remove_vlan(&mut self, vlan: u64) -> Result<()> {
         let identifier = self.check_vlan(vlan)?;
+        self.forget_vlan(identifier);
         self.vlans[usize::from(identifier)] = None;
-        let gone = self.table.forget_vlan(identifier, self.watches_table());
-        self.report_forgotten(&gone);
         Ok(())
     }
 
@@ -151,16 +151,23 @@ impl Plane {
     pub fn flush_port(&mut self, port: u64, vlan: Option<u64>) -> Result<()> {
         let number = self.check_port(port)?;
         let vlan = vlan.map(|vlan| self.check_vlan(vlan)).transpose()?;
-        let gone = self.table.forget_port(number, vlan, self.watches_table());
+        let vlans = &self.vlans;
+        let of = |key| vlan.is_none_or(|vlan| is_keyed_by(vlans, vlan, key));
+        let gone = self.table.forget_port(number, of, self.watch & WATCH_HASH != 0);
         self.report_forgotten(&gone);
         Ok(())
     }
 
     pub fn flush_vlan(&mut self, vlan: u64) -> Result<()> {
         let vlan = self.check_vlan(vlan)?;
-        let gone = self.table.forget_vlan(vlan, self.watches_table());
-        self.report_forgotten(&gone);
+        self.forget_vlan(vlan);
         Ok(())
+    }
+
+    fn forget_vlan(&mut self, vlan: u16) {
+        let vlans = &self.vlans;
+        let gone = self.table.forget_vlans(|key| is_keyed_by(vlans, vlan, key), self.watch & WATCH_HASH != 0);
+        self.report_forgotten(&gone);
     }
 
     pub fn flush(&mut self) {
@@ -228,4 +235,9 @@ impl Plane {
             }
         }
     }
+}
+
+/// Is `key` what the table has for addresses of `vlan`? Rule 6: VLAN 0's has the undefined ones, too.
+fn is_keyed_by(vlans: &[Option<Vlan>], vlan: u16, key: u16) -> bool {
+    key == vlan || (vlan == 0 && vlans[usize::from(key)].is_none())
 }

@@ -186,17 +186,17 @@ impl Table {
         self.forget(|entry| entry.last_seen_ns < oldest_ns, wanted)
     }
 
-    /// Forget a port's addresses, of one VLAN or of all. As `forget`.
-    pub fn forget_port(&mut self, port: u16, vlan: Option<u16>, wanted: bool) -> Vec<Entry> {
+    /// Forget a port's addresses in the VLANs that `of` names. As `forget`.
+    pub fn forget_port(&mut self, port: u16, of: impl Fn(u16) -> bool, wanted: bool) -> Vec<Entry> {
         if self.count_on(port) == 0 {
             return Vec::new();
         }
-        self.forget(|entry| entry.port == port && vlan.is_none_or(|vlan| entry.key.vlan() == vlan), wanted)
+        self.forget(|entry| entry.port == port && of(entry.key.vlan()), wanted)
     }
 
-    /// Forget a VLAN's addresses. As `forget`.
-    pub fn forget_vlan(&mut self, vlan: u16, wanted: bool) -> Vec<Entry> {
-        self.forget(|entry| entry.key.vlan() == vlan, wanted)
+    /// Forget the addresses in the VLANs that `of` names. As `forget`.
+    pub fn forget_vlans(&mut self, of: impl Fn(u16) -> bool, wanted: bool) -> Vec<Entry> {
+        self.forget(|entry| of(entry.key.vlan()), wanted)
     }
 
     /// Forget every address, and give the memory back. As `forget`.
@@ -320,7 +320,7 @@ mod tests {
         learn(&mut table, 2, 5, S);
         assert_eq!(table.port_of(key(1), &mut hint), None);
         assert_eq!(table.port_of(key(2), &mut hint), Some(5));
-        table.forget_port(5, None, false);
+        table.forget_port(5, |_| true, false);
         assert_eq!(table.learn(key(2), 5, None, S, &mut hint), Outcome::Learned);
     }
 

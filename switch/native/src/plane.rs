@@ -169,17 +169,19 @@ impl Plane {
 
     fn switch(&mut self, number: u16, vlan: u16, inbound: Inbound<'_>, tagged: bool, now_ns: u64, out: &mut Outbox) {
         let octets = inbound.octets;
+        let payload = vlan == 0 && !tagged && frame::is_tagged(octets); // 4
+        let key_vlan = if payload { frame::vid(octets) } else { vlan };
         let member = member_of(&self.vlans, vlan, number);
         let Some(port) = port_of(&mut self.ports, number) else {
             return;
         };
         let source = frame::source(octets);
         if member.is_some_and(|member| member.learning) && !frame::is_group(&source) {
-            let key = Key::new(&source, vlan); // 6
+            let key = Key::new(&source, key_vlan); // 6
             match self.table.learn(key, number, port.addresses_max, now_ns, &mut port.last_source) {
                 Outcome::Full => port.counters.not_learned += 1,
                 Outcome::Learned if self.watch & WATCH_HASH != 0 => {
-                    self.events.push(Event::Learned { mac: source, vlan, port: number });
+                    self.events.push(Event::Learned { mac: source, vlan: key_vlan, port: number });
                 }
                 _ => {}
             }
@@ -192,7 +194,7 @@ impl Plane {
         let known = if frame::is_group(&destination) {
             None
         } else {
-            self.table.port_of(Key::new(&destination, vlan), &mut port.last_destination)
+            self.table.port_of(Key::new(&destination, key_vlan), &mut port.last_destination)
         };
         if let Some(to) = known {
             if to == number {

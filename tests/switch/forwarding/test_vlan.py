@@ -95,7 +95,28 @@ def test_transparent_passes_tags_of_undefined_vlans(rig: Rig) -> None:
         assert rig.cross(1, sent) == {2: [sent], 3: [sent], 4: [sent]}
     rig.cross(2, tagged(frame(2), 7))
     assert rig.cross(1, tagged(frame(1, 2), 7)) == {2: [tagged(frame(1, 2), 7)]}
-    assert {entry.vlan for entry in rig.forwarder.entries()} == {0}
+    assert {entry.vlan for entry in rig.forwarder.entries()} == {7, 0x0FFF, 0}
+
+
+def test_transparent_keeps_undefined_vlans_apart(rig: Rig) -> None:
+    """The same address in two VLANs behind two ports; the address of the one says nothing of the other."""
+    rig.forwarder.set_mode(hub=False, fstp=False, vlan_transparent=True)
+    rig.cross(2, tagged(frame(2), 7))
+    rig.cross(3, tagged(frame(2), 8))
+    rig.cross(4, frame(2))
+    for tci, port in ((7, 2), (0x6008, 3)):
+        assert rig.cross(1, tagged(frame(1, 2), tci)) == {port: [tagged(frame(1, 2), tci)]}
+    assert rig.cross(1, frame(1, 2)) == {4: [frame(1, 2)]}
+    assert set(rig.cross(1, tagged(frame(1, 2), 9))) == {2, 3, 4}
+    rig.forwarder.flush_port(2, 0)
+    assert set(rig.cross(1, tagged(frame(1, 2), 7))) == {2, 3, 4}
+    rig.forwarder.add_vlan(8)
+    assert rig.forwarder.lookup(frame(2)[6:12], 8) is None
+    rig.forwarder.remove_vlan(8)
+    assert set(rig.cross(1, tagged(frame(1, 2), 8))) == {2, 3, 4}
+    rig.cross(3, tagged(frame(2), 8))
+    rig.forwarder.flush_vlan(0)
+    assert rig.forwarder.entries() == []
 
 
 def test_transparent_still_honours_defined_vlans(matrix: Rig) -> None:
