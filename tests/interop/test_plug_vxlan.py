@@ -1,5 +1,7 @@
 """vxlan:// with the Linux kernel's vxlan device, and with Debian's vde_plug."""
 
+import socket
+import struct
 import subprocess
 from contextlib import ExitStack
 from functools import partial
@@ -8,14 +10,18 @@ import pytest
 import trio
 
 from plugs.registry import open_link
+from switch.forwarding.choice import Kind
+from switch.forwarding.patch import patch_through
 from tests.interop.namespaces import in_namespace, inside
 from tests.interop.original_plug import exchange, open_original_plug, quiet, receive_ours
 from tests.plugs.surroundings import TestSurroundings
 from tests.tools import NeedTool
+from vde.endpoint import EndpointKind, HandedOver
 from vde.errors import ConfigError, LinkBroken
 
 pytestmark = pytest.mark.interop
 PATIENCE_S = 20
+PEER = bytes([10, 8, 0, 1])
 ALL, A, B = b"\xff" * 6, bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
 
 
@@ -51,6 +57,22 @@ def arp_request(asker: bytes, asked: str) -> bytes:
     return (head + asker + bytes([10, 8, 0, 9]) + bytes(6) + bytes(map(int, asked.split(".")))).ljust(60, b"\0")
 
 
+def echo_request(source: bytes, destination: bytes) -> bytes:
+    """10.8.0.9 pings 10.8.0.1. (RFC 791, 792)"""
+    message = bytes.fromhex("0800 0000 0001 0001") + bytes(32)
+    message = message[:2] + checksum(message) + message[4:]
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(message), 1, 0, 64, 1, 0, bytes([10, 8, 0, 9]), PEER)
+    return destination + source + b"\x08\0" + head[:10] + checksum(head) + head[12:] + message
+
+
+def checksum(octets: bytes) -> bytes:
+    """Of an even number of octets (RFC 1071)."""
+    total = sum(word for (word,) in struct.iter_unpack("!H", octets))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return struct.pack("!H", ~total & 0xFFFF)
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
@@ -84,6 +106,50 @@ async def test_the_kernel_answers_and_asks(wired: tuple[str, str], ours: str, th
                 while request[38:42] != bytes([10, 8, 0, 77]):
                     request = await receive_ours(link, b"\x08\x06")
                 assert request[:12] == ALL + B
+                nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("kind", ["native", "python"])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("vxlan://10.9.0.2/vni=42", ("id", "42", "dstport", "4789", "remote", "10.9.0.1", "dev", "up0")),
+        ("vxlan://239.0.0.1/vni=42/if=up0", ("id", "42", "dstport", "4789", "group", "239.0.0.1", "dev", "up0")),
+        ("vxlan:///v6/vni=7/if=up0", ("id", "7", "dstport", "4789", "group", "ff05:56de::1", "dev", "up0")),
+    ],
+)
+async def test_the_kernel_and_the_forwarders_own_endpoint(
+    wired: tuple[str, str], ours: str, theirs: tuple[str, ...], kind: Kind
+) -> None:
+    """The link is handed over: frames pass between the kernel's device and a descriptor without the plug."""
+    here, there = wired
+    kernel_device(there, *theirs)
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with near, trio.fail_after(PATIENCE_S), ExitStack() as stack:
+        stack.enter_context(inside(here))
+        async with open_link(ours, TestSurroundings()) as link:
+            stack.close()
+            handed = link.hand_over()
+            assert handed is not None
+            assert handed.kind is EndpointKind.OVERLAY
+            async with trio.open_nursery() as nursery:
+                other = HandedOver(far.detach(), EndpointKind.DATAGRAM)
+                patch = await nursery.start(partial(patch_through, handed, other, kind=kind))
+                near.setblocking(False)
+                client = trio.socket.from_stdlib_socket(near)
+                answer = b""
+                while answer[6:14] != B + b"\x08\x06":
+                    await client.send(arp_request(A, "10.8.0.1"))
+                    with trio.move_on_after(0.2):
+                        answer = await client.recv(2000)
+                assert answer[:6] == A
+                assert answer[20:22] == b"\0\2"  # a reply, by unicast
+                await client.send(echo_request(A, B))  # by unicast, to what has been learned
+                while answer[12:14] != b"\x08\0":
+                    answer = await client.recv(2000)
+                assert answer[:12] == A + B
+                assert answer[34] == 0  # an echo reply
+                assert not patch.statistics().right_to_left.dropped
                 nursery.cancel_scope.cancel()
 
 

@@ -2,19 +2,25 @@
 
 import socket
 from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Literal
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plugs import registry
 from plugs.udp import read_address
+from switch.forwarding.contract import Limits
+from switch.forwarding.patch import patch_through
 from tests.plugs.own_namespace import inside, new_namespace, run_inside
 from tests.plugs.surroundings import TestSurroundings
 from tests.plugs.udp_ports import free_udp_port
 from tests.tools import NeedTool
 from tests.vde_client import frame
+from vde.endpoint import EndpointKind, HandedOver
 from vde.errors import ConfigError
 from vde.link import Link
 
@@ -115,6 +121,48 @@ async def test_groups(need_tool: NeedTool, group: str, options: str) -> None:
         finally:
             for _, context in opened:
                 await context.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize("kind", ["native", "python"])
+async def test_a_peer_that_comes_back_and_frames_that_are_too_long_when_a_forwarder_has_the_socket(
+    kind: Literal["native", "python"],
+) -> None:
+    """ECONNREFUSED, when sending and when receiving, and EMSGSIZE are counted, and do not end it."""
+    own, peer_port = free_udp_port(), free_udp_port()
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    limits = Limits(max_frame_octets=65535)
+    with near, trio.fail_after(PATIENCE_S):
+        async with registry.open_link(f"udp://{own}->127.0.0.1:{peer_port}", TestSurroundings()) as link:
+            handed = link.hand_over()
+            assert handed is not None
+            async with trio.open_nursery() as nursery:
+                other = HandedOver(far.detach(), EndpointKind.DATAGRAM)
+                patch = await nursery.start(partial(patch_through, handed, other, kind=kind, limits=limits))
+                near.setblocking(False)
+                client = trio.socket.from_stdlib_socket(near)
+                for times in range(2):
+                    for _ in range(5):  # nobody listens: each one after the first meets an answer that says so
+                        done = patch.statistics().right_to_left.frames
+                        await client.send(frame(1))
+                        while patch.statistics().right_to_left.frames == done:
+                            await trio.testing.wait_all_tasks_blocked(0.001)
+                    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
+                        plain.bind(("127.0.0.1", peer_port))
+                        plain.setblocking(False)
+                        peer = trio.socket.from_stdlib_socket(plain)
+                        await client.send(frame(2))
+                        octets, sender = await peer.recvfrom(2000)
+                        assert octets == frame(2)
+                        await peer.sendto(frame(3), sender)
+                        assert await client.recv(2000) == frame(3)
+                        if times:
+                            before = patch.statistics().right_to_left.dropped.get("send_error", 0)
+                            await client.send(frame(4).ljust(65_520, b"x"))  # more than a UDP datagram holds
+                            await client.send(frame(5))
+                            assert await peer.recv(1 << 17) == frame(5)
+                            assert patch.statistics().right_to_left.dropped["send_error"] == before + 1
+                nursery.cancel_scope.cancel()
 
 
 async def _open_at_once(vnl: str) -> tuple[Link, AbstractAsyncContextManager[Link]]:

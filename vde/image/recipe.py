@@ -114,7 +114,7 @@ RECIPES = _by_name(
         kernel_package="user-mode-linux",
         summary="User-Mode Linux of Debian sid with busybox, run as a program",
         modules=(),  # its network drivers are built in
-        optional_modules=("8021q", "bridge"),
+        optional_modules=("8021q", "bridge", "sch_netem"),  # the last for `tests.bench.netem`
         default_cmdline="loglevel=3",
         cmdline_octets_max=4095,  # arch/um: COMMAND_LINE_SIZE
         kind="uml",
