@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 RUST := Cargo.toml Cargo.lock $(shell find switch/native vde/native plugs/native emulators -name '*.rs' -o -name Cargo.toml 2>/dev/null)
 PYTEST := $(BIN)/pytest
 
-.PHONY: lab test check bench bench-switch bench-plugs fuzz interop unit constraints clean
+.PHONY: lab test check bench bench-switch bench-plugs bench-wires bench-guests fuzz interop unit constraints clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.built
@@ -40,7 +40,7 @@ check: $(VENV)/.tools
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
-bench: bench-switch bench-plugs
+bench: bench-switch bench-plugs bench-wires bench-guests
 
 bench-switch: $(VENV)/.built
 	@setup/install-packages test bench
@@ -50,6 +50,15 @@ bench-plugs: $(VENV)/.built
 	@setup/install-packages test bench
 	cargo build --release --quiet --package vdeplug_vdeshm
 	$(BIN)/python -m tests.bench.plugs
+
+bench-wires: $(VENV)/.built
+	@setup/install-packages test bench
+	$(BIN)/python -m tests.bench.netem
+	$(BIN)/python -m tests.bench.wires --scenario throughput
+
+bench-guests: $(VENV)/.built
+	@setup/install-packages lab test bench
+	$(BIN)/python -m tests.bench.guests
 
 $(VENV)/.tools: pyproject.toml setup/constraints setup/packages
 	@setup/install-packages build

@@ -1,10 +1,10 @@
 """TCP between two QEMU guests of one kernel, through three networks in turn: `python -m tests.bench.guests`.
 
 Each guest has one network card on each network: Debian's vde_switch, our vdeswitch as the same `-netdev vde` reaches
-it, and our vdeswitch through shared memory (`vdeshm://`, if libvdeplug finds that module). So nothing is started anew
-between measurements, and the networks take turns, A B C C B A. The guests are Debian's i386 kernel with a busybox. What
-is timed is a whole transfer, as the sending guest's shell sees it; the guests' processors are the host's, so the figure
-is of the whole machine and not of the switch alone.
+it, and our vdeswitch through shared memory (`vdeshm://`; the module of the last build, unless VDEPLUGIN_PATH is set). So
+nothing is started anew between measurements, and the networks take turns, A B C C B A. The guests are Debian's i386
+kernel with a busybox. What is timed is a whole transfer, as the sending guest's shell sees it; the guests' processors
+are the host's, so the figure is of the whole machine and not of the switch alone.
 
 Only unix sockets in temporary directories; leaves nothing behind, also on Ctrl-C.
 """
@@ -16,10 +16,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from shutil import which
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import monotonic
 
+from plugs.module import install
 from tests.bench import machine
 from tests.bench.loadgen import LoadFailed
 from tests.bench.switch import OURS
@@ -125,6 +128,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = ["vde_switch", "vdeswitch"] + ([] if args.no_vdeshm else ["vdeswitch, vdeshm"])
     try:
         with ExitStack() as stack:
+            if not args.no_vdeshm and "VDEPLUGIN_PATH" not in os.environ:
+                where = stack.enter_context(TemporaryDirectory(prefix="bench-module-"))
+                os.environ["VDEPLUGIN_PATH"] = install(Path(where)).variable.partition("=")[2]
+            stack.enter_context(machine.awake(True))
             theirs = stack.enter_context(running(command_line("vde_switch")))
             ours = stack.enter_context(running(command_line(OURS)))
             sockets = [theirs.url, ours.url, f"vdeshm://{ours.url}"][: len(names)]

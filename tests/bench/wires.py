@@ -2,8 +2,9 @@
 
 * **accuracy**: the same settings for our wire and for the kernel's netem (`tc qdisc … netem` between two network
   namespaces of ours; needs CAP_NET_ADMIN), measured by the same sender; one table.
-* **throughput**: frames a second between two switches joined by `wirefilter -v` and by `vde wire`, in turns, with
-  nothing set, and with a delay; and the processor time of the wire's process for each.
+* **throughput**: frames a second through `wirefilter -v` and through `vde wire`, in turns, with nothing set, and with a
+  delay; and the processor time of the wire's process for each. Between two ends that cost next to nothing
+  (`tests.bench.wire_ends`), so that the wire is what is measured; between two of our switches; between two of Debian's.
 
 Times of arrival are the kernel's (SO_TIMESTAMPNS), so that they do not depend on when we are scheduled.
 """
@@ -13,20 +14,25 @@ import contextlib
 import ctypes
 import math
 import os
+import shlex
 import socket
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median, pstdev
 from tempfile import TemporaryDirectory
 
+from tests.bench import machine
 from tests.bench.loadgen import Load, build, run
+from tests.bench.switch import OURS
 from tests.bench.switches import running
+from tests.bench.wire_ends import End, build_pump, ends, pump
 
 BIN = Path(sys.executable).parent
 SO_TIMESTAMPNS = 35  # asm-generic/socket.h
@@ -301,9 +307,10 @@ def accuracy() -> None:
 
 
 @contextmanager
-def _joined(command: Callable[[str, str], Sequence[str]], ours: bool) -> Iterator[tuple[str, str, int]]:
-    """Two switches of Debian's, and what joins them."""
-    with running(["vde_switch"]) as left, running(["vde_switch"]) as right:
+def _joined(command: Callable[[str, str], Sequence[str]], ours: bool, between: str) -> Iterator[tuple[str, str, int]]:
+    """Two switches, and what joins them."""
+    switch = ["vde_switch"] if between == "vde_switch" else shlex.split(OURS)
+    with running(switch) as left, running(switch) as right:
         words = command(left.url, right.url)
         if ours:
             with _ready(words) as process:
@@ -319,14 +326,34 @@ def _joined(command: Callable[[str, str], Sequence[str]], ours: bool) -> Iterato
                 process.communicate()
 
 
-def throughput(runs: int, seconds: float, sizes: Sequence[int]) -> None:
+@contextmanager
+def _between_ends(command: Callable[[str, str], Sequence[str]]) -> Iterator[tuple[End, End, int]]:
+    """Two ends that cost next to nothing, and what joins them."""
+    with ends() as (left, right):
+        process = subprocess.Popen(
+            command(str(left.directory), str(right.directory)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            with ThreadPoolExecutor() as pool:  # which one is opened first is its own affair
+                for done in [pool.submit(end.accept) for end in (left, right)]:
+                    done.result()
+            yield left, right, process.pid
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def throughput(runs: int, seconds: float, sizes: Sequence[int], between: str) -> None:
     """Frames a second, in turns."""
 
     def directory(url: str) -> str:
         return url.removeprefix("vde://").split("[")[0]
 
     def wirefilter(left: str, right: str, *more: str) -> list[str]:
-        return ["wirefilter", "-v", f"{directory(left)}:{directory(right)}", *more]
+        return ["/usr/bin/wirefilter", "-v", f"{directory(left)}:{directory(right)}", *more]  # ours has the same name
 
     def wire(left: str, right: str, *more: str) -> list[str]:
         return [str(BIN / "vde"), "wire", directory(left), directory(right), *more]
@@ -338,7 +365,7 @@ def throughput(runs: int, seconds: float, sizes: Sequence[int]) -> None:
     head = "| settings | octets | wirefilter, frames/s | vde wire, frames/s | ratio | runs | ns of CPU a frame |"
     print(f"{head}\n|{'---|' * 7}")  # noqa: T201
     with TemporaryDirectory(prefix="bench-wires-") as home:
-        program = build(Path(home))
+        program = build_pump(Path(home)) if between == "ends" else build(Path(home))
         for title, (theirs, mine) in contests.items():
             for size in sizes:
                 rates: tuple[list[float], list[float]] = ([], [])
@@ -350,7 +377,14 @@ def throughput(runs: int, seconds: float, sizes: Sequence[int]) -> None:
                             if side
                             else (lambda a, b, t=theirs: wirefilter(a, b, *t))
                         )
-                        with _joined(command, bool(side)) as (left, right, pid):
+                        machine.wait_quiet(10.0, 10.0)
+                        if between == "ends":
+                            with _between_ends(command) as (left_end, right_end, pid):
+                                pumped = pump(program, left_end, right_end, size, seconds, pid)
+                            rates[side].append(pumped.frames_per_s)
+                            costs[side].append(pumped.wire_cpu_ns_per_frame)
+                            continue
+                        with _joined(command, bool(side), between) as (left, right, pid):
                             load = Load("pairs", size, pairs=1, seconds=seconds)
                             measured = run(program, left, load, pid, receiver_url=right)
                         rates[side].append(measured.frames_per_s)
@@ -368,12 +402,18 @@ def main() -> None:
     parser.add_argument("--scenario", nargs="+", choices=["accuracy", "throughput"], default=["accuracy", "throughput"])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument(
+        "--between", nargs="+", choices=["ends", "vdeswitch", "vde_switch"], default=["ends", "vdeswitch", "vde_switch"]
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 1514])
     options = parser.parse_args()
     if "accuracy" in options.scenario:
         accuracy()
     if "throughput" in options.scenario:
-        throughput(options.runs, options.seconds, options.sizes)
+        for between in options.between:
+            print(f"\nbetween {between}:\n")  # noqa: T201
+            with machine.alone(300.0), machine.awake(True):
+                throughput(options.runs, options.seconds, options.sizes, between)
 
 
 if __name__ == "__main__":
