@@ -1,7 +1,7 @@
 """TCP between two QEMU guests of one kernel, through three networks in turn: `python -m tests.bench.guests`.
 
 Each guest has one network card on each network: Debian's vde_switch, our vdeswitch as the same `-netdev vde` reaches
-it, and our vdeswitch through shared memory (`vdeshm://`; the module of the last build, unless VDEPLUGIN_PATH is set). So
+it, and our vdeswitch through shared memory (`vdeshm://`; that of the last build, unless VDEPLUGIN_PATH is set). So
 nothing is started anew between measurements, and the networks take turns, A B C C B A. The guests are Debian's i386
 kernel with a busybox. What is timed is a whole transfer, as the sending guest's shell sees it; the guests' processors
 are the host's, so the figure is of the whole machine and not of the switch alone.
