@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -47,16 +47,16 @@ class Views:
         self._prefix = [] if is_root else [sys.executable, "-m", "tests.interop.unprivileged"]
         self._processes: list[subprocess.Popen[str]] = []
 
-    def start(self, *words: str, **settings: object) -> "subprocess.Popen[str]":
-        command = [*self._prefix, "sh", "-c", f'cd "{self.home}" && exec "$@"', "sh", VDE, "view", *words]
+    def start(self, *words: str, program: Sequence[str] = (VDE, "view"), **settings: object) -> "subprocess.Popen[str]":
+        command = [*self._prefix, "sh", "-c", f'cd "{self.home}" && exec "$@"', "sh", *program, *words]
         given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
         process = subprocess.Popen(command, text=True, cwd=ROOT, env=self.environment, **given)  # type: ignore[call-overload]
         self._processes.append(process)
         return process  # type: ignore[no-any-return]
 
-    def run(self, *words: str, status: int = 0) -> str:
+    def run(self, *words: str, status: int = 0, program: Sequence[str] = (VDE, "view")) -> str:
         """What a view prints; its exit status is looked at."""
-        process = self.start(*words)
+        process = self.start(*words, program=program)
         out, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == status, (words, out, err)
         return out if status == 0 else out + err
@@ -121,6 +121,27 @@ def test_a_web_server_in_one_view_and_its_client_in_another(views: Views, switch
     server.send_signal(signal.SIGTERM)
     server.communicate(timeout=PATIENCE_S)
     assert server.returncode == -signal.SIGTERM, "a signal to the view did not reach the program"
+
+
+def test_vdens_has_several_networks_capabilities_and_name_servers(
+    views: Views, start_switch: Callable[..., SwitchProcess], switch: SwitchProcess
+) -> None:
+    other = start_switch("--mode", "0777", "--dirmode", "0777", name="b")
+    other.home.chmod(0o755)
+    (views.home / "bound").write_text("bound")
+    script = (
+        "hostname; ls /sys/class/net; cat /etc/resolv.conf; mount --bind bound /etc/issue && cat /etc/issue; exit 5"
+    )
+    vdens = (sys.executable, "-m", "vde.cli.programs.vdens")
+    out = views.run(
+        "-m", "-s", "-i", "eth", "-H", "inside", "-R", "192.0.2.1,192.0.2.2", str(switch.directory),
+        str(other.directory), "--", "sh", "-c", f"({script}); echo $?", program=vdens,
+    )  # fmt: skip
+    assert out.split() == [
+        "inside", "eth0", "eth1", "lo", "nameserver", "192.0.2.1", "nameserver", "192.0.2.2", "bound5"
+    ]  # fmt: skip
+    views.run("no", "sh", "-c", "exit 7", status=7, program=vdens)
+    assert "vdens: /nonexistent: " in views.run("/nonexistent", "true", status=1, program=vdens)
 
 
 def test_several_networks_at_once_and_views_within_views(

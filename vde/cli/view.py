@@ -167,8 +167,8 @@ def read_view(options: argparse.Namespace) -> Any:
     )
 
 
-def execute(view: Any, command: Sequence[str]) -> int:
-    """Make the view, run the command, end as it ends.
+def execute(view: Any, command: Sequence[str], called: str = "vde view") -> int:
+    """Make the view, run the command, end as it ends. `called`: the program, in messages and at switches.
 
     Raises:
         ConfigError, LinkBroken: the view cannot be had.
@@ -182,9 +182,9 @@ def execute(view: Any, command: Sequence[str]) -> int:
     try:
         import trio
 
-        result = trio.run(_run, view, running)
+        result = trio.run(_run, view, running, called)
     except NotStarted as error:
-        print(f"vde view: {error}", file=sys.stderr)
+        print(f"{called}: {error}", file=sys.stderr)
         return error.status
     finally:
         for descriptor in running.taps:
@@ -193,13 +193,13 @@ def execute(view: Any, command: Sequence[str]) -> int:
     return end_as(result)
 
 
-async def _run(view: Any, running: Any) -> int:
+async def _run(view: Any, running: Any, called: str) -> int:
     import trio
 
     from plugs.surroundings import Here
     from vde.host.view.launch import attend
 
-    here = Here("vde view", _warn)
+    here = Here(called, lambda text: print(f"{called}: {text}", file=sys.stderr))
     try:
         async with trio.open_nursery() as nursery:
             for net, descriptor, name in zip(view.nets, running.taps, running.names, strict=True):
@@ -241,10 +241,6 @@ async def _keep(vnl: str, descriptor: int, name: str, here: Any, *, task_status:
             if not backoff.failures:
                 here.warn(f"{error}; trying again")
         await trio.sleep(backoff.failed())
-
-
-def _warn(text: str) -> None:
-    print(f"vde view: {text}", file=sys.stderr)
 
 
 def _interface(text: str) -> Any:

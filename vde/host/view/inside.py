@@ -62,7 +62,7 @@ def become(view: View, command: Sequence[str], scratch: Path | None, control: so
         if view.own_processes:
             _be_first(control)
         if not privileged and os.geteuid() != 0:
-            keep_over_exec(NETWORK_CAPABILITIES)
+            keep_over_exec(NETWORK_CAPABILITIES + [Capability.SYS_ADMIN] * view.may_mount)
         _execute(command)
     except (ConfigError, OSError) as error:
         if isinstance(error, _CommandFailed):

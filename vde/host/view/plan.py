@@ -52,6 +52,7 @@ class View:
         own_network: no interface of outside is seen; so if there are `nets`.
         as_root: the user inside is root, of the view only.
         time_offset_ns: added to CLOCK_MONOTONIC and CLOCK_BOOTTIME; None: no clocks of one's own.
+        may_mount: the command of a user without privilege may mount and bind files in the view (CAP_SYS_ADMIN there).
         own_processes: no process of outside is seen, and all inside end with the command.
     """
 
@@ -65,6 +66,7 @@ class View:
     time_offset_ns: int | None = None
     as_root: bool = False
     own_processes: bool = False
+    may_mount: bool = False
 
     @property
     def needs_scratch(self) -> bool:
