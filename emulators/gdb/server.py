@@ -129,8 +129,7 @@ class _Session:
                 self._running = True
                 await self._runner.ask(lambda machine: self._runner.go_on())
             case protocol.Leave():
-                if not answer.kill:
-                    await self._send(b"OK")
+                await self._send(b"OK")
                 return answer
             case octets:
                 await self._send(octets)
