@@ -14,7 +14,7 @@ it prints before its first frame (a greeting) is passed over and counted (`frami
 Its end is the link's: its exit status is in the message. When the link is closed, the program's standard input ends;
 if it has not ended within 2 s it gets SIGTERM, and 2 s later SIGKILL. Only the program itself, not what it started.
 
-Shown with: Debian's vde_plug, ssh's place taken by a program that prints a greeting first.
+Shown with: Debian's vde_plug; OpenSSH, with vde_plug at the far end (Debian's, ours).
 Limits: frames of up to 9234 octets; longer ones are dropped and counted (`oversize`).
 """
 

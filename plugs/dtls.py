@@ -25,7 +25,7 @@ Limits: one peer; 256 handshakes at a time; what `plugs.parts.tunnel` says. Not 
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -246,8 +246,7 @@ class _Tunnel:
         before = self._link.adopt(association)
         if before is not None:
             nursery.start_soon(_linger, before)
-        with suppress(LinkBroken):
-            await association.ping()  # tells the listener that we have come to the end of the handshake
+        await association.ping()  # tells the listener that we have come to the end of the handshake
 
     async def listen(self, endpoint: _Endpoint, expected: Any) -> None:
         """Serve whoever has the key."""

@@ -10,7 +10,7 @@ promiscuous). The host itself cannot be reached through it: macvtap's rule, for 
 Wire: one frame a `read` and `write` of /dev/tapN, where N is the interface's index (IFF_TAP, IFF_NO_PI). The link can
 be handed over to a forwarder. It breaks when the interface is removed.
 
-Shown with: a macvtap on a veth pair in a network namespace.
+Shown with: a macvtap on a veth pair in a network namespace. (libvdeplug's own macvtap plug is not in Debian.)
 Limits: frames of up to 9234 octets, and of the card's MTU. Not supported: vnet headers, several queues.
 """
 

@@ -12,7 +12,7 @@ over. The link can be handed over to a forwarder.
 **In a group** everybody's frames reach everybody else, several programs on one machine included; one's own do not
 come back. QEMU's `-netdev socket,mcast=239.0.0.7:5000` joins.
 
-Shown with: Debian's vde_plug (IPv4).
+Shown with: Debian's vde_plug (IPv4); QEMU's `socket,mcast=` and `dgram` networks (a group).
 Limits: frames of up to 9234 octets; longer ones are dropped and counted (`oversize`). Above the path's MTU, IP
 fragments. Neither encryption nor authentication: see dtls://. Host names are looked up once, when the link is opened.
 """

@@ -7,8 +7,7 @@ the connection is silent: its end, from whichever side, is the end of the endpoi
 Who the client is, the kernel says (SO_PEERCRED); a named data socket must belong to that user, so that nobody can make
 a switch of another user send frames to a third one's socket.
 
-Limits (all chosen): `REGISTRATION_S` to send a request; `PENDING_MAX` connections without one, of which the oldest goes
-when a new one comes. Octets after the request are read and ignored.
+Limits: those of `pending`. Octets after the request are read and ignored.
 """
 
 import errno
@@ -16,7 +15,6 @@ import os
 import socket
 import stat
 import struct
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
@@ -25,13 +23,12 @@ import trio
 from switch.directory import ControlDirectory
 from switch.forwarding.contract import EndpointKind
 from switch.log import Log
+from switch.pending import Pending
 from switch.ports import MODULE_UNIX, Endpoint
 from vde import registration
 from vde.errors import Refused, WireError
 from vde.registration import Request
 
-REGISTRATION_S = 10.0
-PENDING_MAX = 256
 READ_OCTETS = 4096
 PEER_CREDENTIALS = struct.Struct("iII")  # pid, uid, gid: unix(7), SO_PEERCRED
 
@@ -72,7 +69,7 @@ class ControlServer:
         self._now_ns = now_ns
         self._log = log
         self._management = management
-        self._pending: OrderedDict[trio.CancelScope, None] = OrderedDict()
+        self._pending = Pending()
         self.refused = 0
         """Connections that were closed without becoming an endpoint."""
 
@@ -100,20 +97,13 @@ class ControlServer:
 
     async def _read_request(self, stream: trio.SocketStream) -> Request | None:
         """None: the client left, or was silent for too long."""
-        if len(self._pending) >= PENDING_MAX:
-            oldest, _ = self._pending.popitem(last=False)
-            oldest.cancel()
         octets = b""
-        with trio.move_on_after(REGISTRATION_S) as scope:
-            self._pending[scope] = None
-            try:
-                while len(octets) < registration.LEAST_OCTETS:
-                    more = await stream.receive_some(READ_OCTETS)
-                    if not more:
-                        break
-                    octets += more
-            finally:
-                self._pending.pop(scope, None)
+        with self._pending.registering() as scope:
+            while len(octets) < registration.LEAST_OCTETS:
+                more = await stream.receive_some(READ_OCTETS)
+                if not more:
+                    break
+                octets += more
         if not octets:
             if scope.cancelled_caught:
                 self._refuse("a client connected and did not register")

@@ -5,21 +5,21 @@ and description; who the client is, the kernel says; the connection's end is the
 answered, with an errno and a sentence. The memory and the bells are made by the switch, as large as the client wishes
 within bounds (`vde.ring_handshake`, `plugs/native/ring`), and belong to the forwarder from then on.
 
-Limits: as `control`'s: `REGISTRATION_S` to send a request, `PENDING_MAX` connections without one.
+Limits: those of `pending`.
 """
 
 import errno
 import os
-from collections import OrderedDict
 from collections.abc import Callable
 
 import trio
 
-from switch.control import PENDING_MAX, READ_OCTETS, REGISTRATION_S, peer_uid
+from switch.control import READ_OCTETS, peer_uid
 from switch.core import Switch
 from switch.directory import ControlDirectory
 from switch.forwarding.contract import EndpointKind
 from switch.log import Log
+from switch.pending import Pending
 from switch.ports import MODULE_RING, Endpoint
 from vde._native import Ring
 from vde.errors import Refused, WireError
@@ -48,7 +48,7 @@ class RingServer:
         self._now_ns = now_ns
         self._log = log
         self._frame_octets = max_frame_octets + TAG_OCTETS  # the forwarder may put a tag in
-        self._pending: OrderedDict[trio.CancelScope, None] = OrderedDict()
+        self._pending = Pending()
         self.refused = 0
         """Connections that were closed without becoming an endpoint."""
 
@@ -75,15 +75,8 @@ class RingServer:
         self._log.warning(reason)
 
     async def _read_request(self, stream: trio.SocketStream) -> RingRequest | None:
-        if len(self._pending) >= PENDING_MAX:
-            oldest, _ = self._pending.popitem(last=False)
-            oldest.cancel()
-        with trio.move_on_after(REGISTRATION_S) as scope:
-            self._pending[scope] = None
-            try:
-                return await receive_request(stream.socket)
-            finally:
-                self._pending.pop(scope, None)
+        with self._pending.registering():
+            return await receive_request(stream.socket)
         self._refuse("a client connected to the ring socket and did not register")
         return None
 

@@ -11,14 +11,13 @@ trio allows one sender at a time on an endpoint, hence the locks.
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import trio
 from OpenSSL import SSL
 
-from plugs.parts.tunnel import CLOSE, PING, ROOM_LEAST, Fragmenter, Reassembler, message
+from plugs.parts.tunnel import CLOSE, PING, ROOM_LEAST, Fragmenter, Reassembler, message, pack
 from plugs.parts.udp_path import UdpPath, path_octets
 from vde.errors import LinkBroken, LinkClosed
 from vde.frame import MTU_OCTETS
@@ -71,12 +70,8 @@ class Association:
         self.room_octets = max(min(self.channel.get_cleartext_mtu(), RECORD_OCTETS), ROOM_LEAST)
         return self.room_octets < before
 
-    async def send(self, records: Sequence[bytes]) -> bool:
-        """Encrypt and send; False: the path takes less than it did, so the rest was not sent.
-
-        Raises:
-            LinkBroken: this association has been replaced by the peer.
-        """
+    async def send(self, records: Sequence[bytes]) -> int:
+        """Encrypt and send; how many. Less than all: the path takes less than it did, or this one is over."""
         try:
             self._lock.acquire_nowait()  # no turn of the loop is lost where there is one sender
         except trio.WouldBlock:
@@ -86,21 +81,21 @@ class Association:
         finally:
             self._lock.release()
 
-    async def _send(self, records: Sequence[bytes]) -> bool:
-        for record in records:
+    async def _send(self, records: Sequence[bytes]) -> int:
+        for done, record in enumerate(records):
             self.path.too_long = False
             try:
                 await self.channel.send(record)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 self.end(str(error) or "closed")
-                raise LinkBroken(self.why) from error
+                return done
             except SSL.Error as error:
                 self.end(f"OpenSSL: {error}")
-                raise LinkBroken(self.why) from error
+                return done
             if self.path.too_long and self.measure_path():
-                return False
+                return done
             self.carried_octets += len(record)
-        return True
+        return len(records)
 
     async def read(self) -> None:
         """Hand its frames to the link, until its end."""
@@ -124,11 +119,8 @@ class Association:
             for body in found.pongs:
                 if len(body) == 8:
                     self.round_trip_ns = max(now_ns - int.from_bytes(body), 0)
-            try:
-                if found.replies:
-                    await self.send(found.replies)
-            except LinkBroken:
-                return
+            if found.replies:
+                await self.send(found.replies)
             if found.closed:
                 self.end("the peer closed it")
 
@@ -141,10 +133,7 @@ class Association:
                 self.end(f"nothing came for {quiet_s:.3g} s")
                 return
             if quiet_s >= timing.keepalive_s:
-                try:
-                    await self.ping()
-                except LinkBroken:
-                    return
+                await self.ping()
             await trio.sleep(min(timing.keepalive_s, timing.dead_s) / 2)
 
     async def ping(self) -> None:
@@ -204,29 +193,32 @@ class DtlsLink(Link):
     async def send(self, frames: Sequence[bytes]) -> None:
         """As `Link.send`; without a peer, frames are dropped."""
         await trio.lowlevel.checkpoint()
+        good = []
         for frame in frames:
-            if self._end is not None:
-                raise self._end
             if len(frame) < SHORTEST_OCTETS:
                 self.counters.drop_out("short")
             elif len(frame) > self.mtu_octets:
                 self.counters.drop_out("oversize")
-            elif await self._send(frame):
-                self.counters.sent(len(frame))
             else:
-                self.counters.drop_out("no-peer")
-
-    async def _send(self, frame: bytes) -> bool:
+                good.append(frame)
         for _ in range(4):  # a path that shrinks again and again, a peer that renews its keys
+            if self._end is not None:
+                raise self._end
             association = self.current or await self._wait_out_gap()
-            if association is None:
-                return False
-            try:
-                if await association.send(self._fragmenter.records(frame, association.room_octets)):
-                    return True
-            except LinkBroken:
-                continue
-        return False
+            if association is None or not good:
+                break
+            good = good[await self._send(association, good) :]
+        if good:
+            self.counters.drop_out("no-peer", len(good))
+
+    async def _send(self, association: Association, frames: Sequence[bytes]) -> int:
+        """How many frames are gone."""
+        room = association.room_octets
+        packed = pack((self._fragmenter.records(frame, room) for frame in frames), room)
+        done = await association.send([record for record, _ in packed])
+        gone = packed[done - 1][1] if done else 0
+        self.counters.sent(sum(map(len, frames[:gone])), gone)
+        return gone
 
     async def _wait_out_gap(self) -> Association | None:
         """While keys are renewed from the same port, there is no association for a moment."""
@@ -316,8 +308,7 @@ class DtlsLink(Link):
         if self.current is not None:
             with trio.move_on_after(0.2) as scope:
                 scope.shield = True
-                with suppress(LinkBroken):
-                    await self.current.send([message(CLOSE)])
+                await self.current.send([message(CLOSE)])
 
     async def wait_connected(self) -> None:
         """Until there is a peer."""

@@ -20,7 +20,7 @@ Not supported: retransmission, reordering of frames, padding against traffic ana
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from vde.errors import WireError
@@ -67,7 +67,7 @@ class Fragmenter:
         self.fragmented_frames = 0
 
     def records(self, frame: bytes, room_octets: int) -> list[bytes]:
-        """The records of a frame, none longer than the room, which is at least `ROOM_LEAST`."""
+        """A frame's messages, each of which may be a record; none is longer than the room (at least `ROOM_LEAST`)."""
         if _HEADER.size + len(frame) <= room_octets:
             return [message(FRAME, frame)]
         size = max(room_octets, ROOM_LEAST) - HEADERS_OCTETS
@@ -77,6 +77,30 @@ class Fragmenter:
         return [
             message(FRAGMENT, _FRAGMENT.pack(number, index, len(pieces)) + piece) for index, piece in enumerate(pieces)
         ]
+
+
+def pack(frames: Iterable[Sequence[bytes]], room_octets: int) -> list[tuple[bytes, int]]:
+    """Records, each filled with messages as far as there is room, and how many frames are whole with the end of each.
+
+    Encrypting a record, and sending it, costs as much for one small message as for many.
+
+    Args:
+        frames: the messages of each, of `Fragmenter.records`.
+    """
+    records: list[tuple[bytes, int]] = []
+    filled: list[bytes] = []
+    octets = whole = 0
+    for pieces in frames:
+        for piece in pieces:
+            if filled and octets + len(piece) > room_octets:
+                records.append((b"".join(filled), whole))
+                filled, octets = [], 0
+            filled.append(piece)
+            octets += len(piece)
+        whole += 1
+    if filled:
+        records.append((b"".join(filled), whole))
+    return records
 
 
 @dataclass

@@ -118,7 +118,8 @@ async def test_what_is_changed_on_the_way_is_lost_and_harms_nothing(short_path: 
         before = len(proxy.to_server)
         proxy.treatment = change
         sent = [frame(number) for number in range(200)]
-        await client.send(sent)
+        for one in sent:  # a record each
+            await client.send([one])
         await until(lambda: len(proxy.to_server) >= before + 200, client)
         proxy.treatment = lambda _, datagram: [datagram]
         await client.send([frame(5000)])
@@ -339,7 +340,8 @@ def test_hostile_datagrams_of_strangers_harm_nothing(datagrams: list[bytes]) -> 
 async def test_hostile_datagrams_within_an_association_harm_nothing(short_path: Path) -> None:
     """From the peer's own address: changed lengths, types and epochs of real records."""
     async with through_a_proxy(short_path) as (client, server, proxy):
-        await client.send([frame(number) for number in range(20)])
+        for number in range(20):  # a record each
+            await client.send([frame(number)])
         await collect(server, 20)
         records = [one for one in proxy.to_server if one[1][:1] == b"\x17"]
         for address, record in records:

@@ -1,5 +1,7 @@
 """Messages, fragments and reassembly of `plugs.parts.tunnel`."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from plugs.parts.tunnel import (
     Reassembler,
     message,
     messages,
+    pack,
 )
 from vde.errors import WireError
 
@@ -44,6 +47,23 @@ def test_frames_come_out_as_they_went_in_whatever_the_order_of_fragments(sent, r
     assert sorted(got) == sorted(sent)
     assert not drops
     assert not reassembler.partial_frames
+
+
+@given(st.lists(st.binary(min_size=14, max_size=3000), max_size=30), st.integers(ROOM_LEAST, 16384))
+def test_packed_records_are_filled_and_tell_how_many_frames_are_whole(sent: list[bytes], room: int) -> None:
+    fragmenter, drops = Fragmenter(), Drops()
+    packed = pack((fragmenter.records(frame, room) for frame in sent), room)
+    reassembler = Reassembler(drops, MOST)
+    got: list[bytes] = []
+    for record, whole in packed:
+        assert len(record) <= room
+        got += reassembler.receive(record, 0).frames
+        assert got == sent[:whole]
+    assert got == sent
+    assert not drops
+    for (record, _), (following, _) in itertools.pairwise(packed):
+        first = 3 + int.from_bytes(following[1:3])
+        assert len(record) + first > room
 
 
 @pytest.mark.fuzz
