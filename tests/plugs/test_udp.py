@@ -49,6 +49,7 @@ def test_what_is_no_address(address: str) -> None:
         read_address(address)
 
 
+@pytest.mark.fuzz
 @given(st.text(max_size=40))
 def test_random_addresses_are_read_or_refused(address: str) -> None:
     try:

@@ -63,6 +63,7 @@ def test_padding_changes_nothing(bpdu: Bpdu, octets: int) -> None:
     assert parse(bpdu.emit() + bytes(octets)) == bpdu
 
 
+@pytest.mark.fuzz
 @given(st.binary(max_size=80) | bpdus.map(Bpdu.emit).flatmap(lambda b: st.integers(0, len(b)).map(lambda n: b[:n])))
 def test_garbage_gives_an_error_or_a_bpdu(octets: bytes) -> None:
     try:
@@ -72,6 +73,7 @@ def test_garbage_gives_an_error_or_a_bpdu(octets: bytes) -> None:
     assert parse(bpdu.emit()) == bpdu
 
 
+@pytest.mark.fuzz
 @given(bpdus, st.integers(0, 60), st.binary(min_size=1, max_size=4))
 def test_changed_octets_give_an_error_or_a_bpdu(bpdu: Bpdu, offset: int, new: bytes) -> None:
     octets = bpdu.emit()

@@ -31,6 +31,7 @@ def readable(fd: int) -> bool:
     return bool(poll.poll(0))
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.tuples(FRAMES, FRAMES), max_size=6))
 @settings(max_examples=60)
 def test_random_frames_pass_to_and_from_the_twin(rounds: list[tuple[list[bytes], list[bytes]]]) -> None:
@@ -53,6 +54,7 @@ def test_random_frames_pass_to_and_from_the_twin(rounds: list[tuple[list[bytes],
         ring.close()
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.tuples(st.integers(0, 4096 + (1 << 17) - 1), st.binary(min_size=1, max_size=64)), max_size=20))
 @settings(max_examples=200)
 def test_fuzz_a_hostile_peer_is_an_error_or_nothing(scribbles: list[tuple[int, bytes]]) -> None:
@@ -108,6 +110,7 @@ def test_versions_that_are_not_spoken_are_refused_with_both_named() -> None:
         parse_answer(RingAnswer(version=4).emit())
 
 
+@pytest.mark.fuzz
 @given(st.binary(max_size=200), st.booleans())
 def test_fuzz_random_octets_are_read_or_refused(octets: bytes, honest: bool) -> None:
     if honest:

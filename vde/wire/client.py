@@ -14,6 +14,21 @@ PATIENCE_S = 10.0
 MOST_OCTETS = 4 << 20
 
 
+def parse_answer(line: bytes) -> dict[str, Any]:
+    """A line of what should be a wire.
+
+    Raises:
+        LinkBroken: it is none.
+    """
+    try:
+        answer = json.loads(line)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise LinkBroken("what listens there is no wire: its answer is no JSON object")
+    return answer
+
+
 class WireConnection:
     """A connection to a wire's control socket.
 
@@ -63,10 +78,7 @@ class WireConnection:
                 raise LinkBroken("the wire has ended")
             self._pending += more
         line, self._pending = self._pending.split(b"\n", 1)
-        answer = json.loads(line)
-        if not isinstance(answer, dict):
-            raise LinkBroken("the wire's answer is no JSON object")
-        return answer
+        return parse_answer(line)
 
     def close(self) -> None:
         """Leave."""

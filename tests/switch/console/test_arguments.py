@@ -44,6 +44,7 @@ def test_what_follows_is_told() -> None:
         integers("5", 2, "N PORT")
 
 
+@pytest.mark.fuzz
 @given(st.text(max_size=200))
 def test_any_text_is_a_number_or_refused(text: str) -> None:
     assert INT_MIN <= atoi(text) <= INT_MAX

@@ -252,6 +252,7 @@ def test_random_octets_in_random_segments_do_nothing_but_answers(segments: list[
             assert b"vlan/create" in rig.say(b"help\n", session)
 
 
+@pytest.mark.fuzz
 @given(st.text(max_size=60))
 def test_any_argument_of_load_is_answered(argument: str) -> None:
     with open_rig() as rig:

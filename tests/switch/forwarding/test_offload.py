@@ -214,6 +214,7 @@ def spoilt(
     return header or case[0], bytes(frame_octets[:most])
 
 
+@pytest.mark.fuzz
 @given(
     cases=st.lists(
         st.builds(spoilt, PACKETS, HOSTILE | st.none(), CHANGES, st.integers(18, 100) | st.just(1 << 16)),

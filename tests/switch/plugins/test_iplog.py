@@ -238,6 +238,7 @@ def test_unloading_closes_the_log(iplog: Rig, tmp_path: Path) -> None:
     assert not iplog.switch.events.wanted("port/-")
 
 
+@pytest.mark.fuzz
 @given(st.binary(max_size=80))
 def test_any_octets_have_a_source_or_none(octets: bytes) -> None:
     found = source_address(octets)

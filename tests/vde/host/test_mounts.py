@@ -26,6 +26,7 @@ def test_mounts_are_read_with_their_escapes() -> None:
     assert "proc" in PSEUDO
 
 
+@pytest.mark.fuzz
 @given(st.text(st.characters(max_codepoint=255), max_size=300))
 def test_hostile_lists_of_mounts(text: str) -> None:
     for mounted in read_mounts(text + "\n1 2 3 4 " + text + " rw - ext4 x rw"):

@@ -192,6 +192,7 @@ def test_random_topologies_give_an_error_or_a_lab(tmp_path_factory: pytest.TempP
             assert diagnostic.place is None or diagnostic.place.column <= len(lines[diagnostic.place.line - 1]) + 1
 
 
+@pytest.mark.fuzz
 @given(st.text("[]{}:,-&*?!|>'\"#%@`<= \n\tab1", max_size=60))
 def test_random_yaml_characters_give_an_error_or_a_tree(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     """Dense in YAML's own characters, so that most of the scanner is reached."""

@@ -86,6 +86,7 @@ PLAUSIBLE = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.fuzz
 @given(TOPOLOGIES | PLAUSIBLE | PLAUSIBLE.map(lambda lab: {"topology": lab}))
 def test_random_files_that_are_accepted_follow_the_schema(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
     """The validator is at least as strict as the schema."""

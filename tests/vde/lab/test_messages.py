@@ -59,6 +59,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.fuzz
 @given(st.sampled_from(["up", "down", "status", "plan", "check", "console", "follow", "x"]), JSON)
 def test_random_json_is_a_request_or_a_wire_error(op: str, value: object) -> None:
     """Whatever JSON: a request that follows the models, or WireError."""

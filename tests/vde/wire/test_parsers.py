@@ -61,6 +61,7 @@ def test_random_shares_come_back(value: float) -> None:
         assert units.parse_share(units.format_share(round(value, 15))) == round(value, 15)
 
 
+@pytest.mark.fuzz
 @given(
     st.dictionaries(
         st.sampled_from(sorted(SETTINGS)),
@@ -76,6 +77,7 @@ def test_fuzz_settings(settings: dict[str, str]) -> None:
     assert merge(Impairments(), read.settings()) == read
 
 
+@pytest.mark.fuzz
 @given(WORDS)
 def test_fuzz_loss(text: str) -> None:
     try:
@@ -85,6 +87,7 @@ def test_fuzz_loss(text: str) -> None:
     assert parse_loss(str(loss)) == loss
 
 
+@pytest.mark.fuzz
 @given(
     st.lists(
         st.sampled_from(
@@ -126,6 +129,7 @@ def test_fuzz_matches(words: list[str], octets: bytes) -> None:
     assert parse_match(match.text).fits(Fields(octets.ljust(14, b"\0"))) == fits
 
 
+@pytest.mark.fuzz
 @given(st.binary(max_size=200))
 def test_fuzz_fields_of_hostile_frames(octets: bytes) -> None:
     for ethertype in (b"\x08\x00", b"\x86\xdd", b"\x81\x00", b"\x88\xa8", b""):
@@ -135,6 +139,7 @@ def test_fuzz_fields_of_hostile_frames(octets: bytes) -> None:
         assert 0 <= fields.ethertype <= 0xFFFF
 
 
+@pytest.mark.fuzz
 @given(
     st.lists(
         WORDS | st.integers(-5, 70_000).map(str) | st.sampled_from(["# c", "5ms set loss=1%", "every 2s down"]),
@@ -154,6 +159,7 @@ def test_fuzz_files(lines: list[str]) -> None:
         assert complaint.startswith("file:")
 
 
+@pytest.mark.fuzz
 @given(WORDS)
 def test_fuzz_wirefilter_values(text: str) -> None:
     found = parse_value(text)
@@ -163,6 +169,7 @@ def test_fuzz_wirefilter_values(text: str) -> None:
 COMMANDS = ["showinfo", "loss 5+1N[0]", "markov-numnodes 3", "setedge 0,1,20", "markov-name 1,x", "load f", "fifo 0"]
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.sampled_from(COMMANDS) | WORDS, max_size=10), st.binary(max_size=60))
 def test_fuzz_wirefilter_console(lines: list[str], garbage: bytes) -> None:
     """Every line has an answer that ends with a prompt; edges always make 100."""
@@ -183,6 +190,7 @@ def test_fuzz_wirefilter_console(lines: list[str], garbage: bytes) -> None:
         assert abs(sum(row) - 100) < 1e-3
 
 
+@pytest.mark.fuzz
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=9),
@@ -208,6 +216,7 @@ def test_fuzz_control_requests(value: object, do: str) -> None:
     assert one.state()["name"] == "w"
 
 
+@pytest.mark.fuzz
 @given(st.binary(max_size=80))
 def test_fuzz_control_octets(octets: bytes) -> None:
     with pytest.raises(ConfigError):

@@ -75,6 +75,7 @@ def test_what_does_not_fit(line: str, text: str) -> None:
         plan(line.split())
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.sampled_from(["a", "b", "=", "=}", "}=", "={", "{=", "}={", "{=}"]), max_size=12))
 def test_random_lines_are_refused_or_every_pipe_has_two_ends(words: list[str]) -> None:
     try:

@@ -83,6 +83,7 @@ async def test_a_restricted_one_runs_no_commands(vnl: str, tmp_path: Path) -> No
             pass
 
 
+@pytest.mark.fuzz
 @given(st.text(max_size=30), st.sampled_from([None, "3", "a/b]"]))
 def test_random_vnls_with_options_keep_their_address(text: str, port: str | None) -> None:
     try:
