@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(mips_text::mips_disassemble, module)?)?;
+    module.add_function(wrap_pyfunction!(mips_text::mips_table, module)?)?;
     module.add_class::<ring::Ring>()?;
     module.add_class::<guest_memory::GuestMemory>()?;
     module.add_class::<mips::Mips32>()?;
