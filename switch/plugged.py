@@ -45,10 +45,12 @@ class PortLink(Protocol):
     """
 
     @property
-    def handed(self) -> HandedOver: ...  # noqa: D102
+    def handed(self) -> HandedOver:
+        """As above."""
 
     @property
-    def direct(self) -> bool: ...  # noqa: D102
+    def direct(self) -> bool:
+        """As above."""
 
     async def run(self) -> NoReturn:
         """Until the link ends. Raises `LinkBroken`, `LinkClosed`."""

@@ -19,9 +19,32 @@ TUNGETFEATURES = 0x800454CF  # _IOR('T', 207, unsigned int)
 FEATURES = struct.Struct("=I")
 IFF_TAP = 0x0002
 IFF_NO_PI = 0x1000
+IFF_TUN_EXCL = 0x8000  # only a new one
 IFF_VNET_HDR = 0x4000
 IFREQ = struct.Struct("=16sH22x")  # netdevice(7): ifr_name, ifr_flags
 IFNAMSIZ = 16
+
+
+def open_device(interface: str, flags: int, *, if_possible: int = 0) -> tuple[int, str, int]:
+    """A non-blocking descriptor of an interface of the present network namespace, its name, and the flags that it has.
+
+    Args:
+        interface: its name; `%d` in it is a number that the kernel chooses.
+        flags: IFF_…
+        if_possible: more of them, as far as the kernel knows them.
+
+    Raises:
+        OSError: of the device (`filename` is `DEVICE`), or of the interface.
+    """
+    descriptor = os.open(DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        (features,) = FEATURES.unpack(fcntl.ioctl(descriptor, TUNGETFEATURES, bytes(FEATURES.size)))
+        flags |= if_possible & features
+        answer = fcntl.ioctl(descriptor, TUNSETIFF, IFREQ.pack(os.fsencode(interface), flags))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, os.fsdecode(IFREQ.unpack(answer)[0].split(b"\0", 1)[0]), flags
 
 
 def open_tap(interface: str, called: str, *, offloads: bool) -> tuple[int, str, bool]:
@@ -39,20 +62,17 @@ def open_tap(interface: str, called: str, *, offloads: bool) -> tuple[int, str, 
     if not 0 < len(name) < IFNAMSIZ or b"/" in name:
         raise ConfigError(f"{called}: a name of 1 to {IFNAMSIZ - 1} octets without '/' was expected")
     try:
-        descriptor = os.open(DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor, made, flags = open_device(
+            interface, IFF_TAP | IFF_NO_PI, if_possible=IFF_VNET_HDR if offloads else 0
+        )
     except OSError as error:
-        raise ConfigError(f"{called}: {DEVICE}: {error.strerror} (modprobe tun?)") from None
-    try:
-        (features,) = FEATURES.unpack(fcntl.ioctl(descriptor, TUNGETFEATURES, bytes(FEATURES.size)))
-        header = features & IFF_VNET_HDR if offloads else 0
-        answer = fcntl.ioctl(descriptor, TUNSETIFF, IFREQ.pack(name, IFF_TAP | IFF_NO_PI | header))
-    except OSError as error:
-        os.close(descriptor)
+        if error.filename == DEVICE:
+            raise ConfigError(f"{called}: {DEVICE}: {error.strerror} (modprobe tun?)") from None
         hint = ""
         if error.errno == errno.EPERM:
-            made = f"ip tuntap add {interface} mode tap user {os.geteuid()}"
-            hint = f": CAP_NET_ADMIN is missing: run as root, or have it made once: {made}"
+            command = f"ip tuntap add {interface} mode tap user {os.geteuid()}"
+            hint = f": CAP_NET_ADMIN is missing: run as root, or have it made once: {command}"
         elif error.errno == errno.EBUSY:
             hint = ": another program uses it"
         raise ConfigError(f"{called}: {error.strerror}{hint}") from None
-    return descriptor, os.fsdecode(IFREQ.unpack(answer)[0].split(b"\0", 1)[0]), bool(header)
+    return descriptor, made, bool(flags & IFF_VNET_HDR)

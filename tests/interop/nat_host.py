@@ -6,7 +6,6 @@ Arguments: the guest's namespace, the tap's name, the VNL, and `ours` or `origin
 standard input is a port of its loopback, whose greeting it then prints (`udp PORT`: by UDP).
 """
 
-import fcntl
 import hashlib
 import os
 import socket
@@ -20,8 +19,8 @@ import trio
 from plugs.registry import open_link
 from plugs.surroundings import Here
 from vde.link import Link
+from vde.tun import open_tap
 
-TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 2, 0x1000  # linux/if_tun.h
 SERVICE_PORT, BULK_PORT = 8080, 8081
 BULK_OCTETS = 4 << 20
 ADDRESS = "192.0.2.7"  # of server.test
@@ -164,8 +163,7 @@ async def main(namespace: str, tap_name: str, vnl: str, whose: str) -> None:
             finally:
                 process.kill()
         else:
-            tap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-            fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH22x", tap_name.encode(), IFF_TAP | IFF_NO_PI))
+            tap, _, _ = open_tap(tap_name, "the guest's tap", offloads=False)
             run("ip", "link", "set", tap_name, "netns", namespace)
             async with open_link(vnl, Here("nat_host", tell_aside)) as link:
                 nursery.start_soon(from_link, link, tap)

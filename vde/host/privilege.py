@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from vde.host.kernel import Capability
+from vde.tun import DEVICE as TUN_DEVICE
 
-TUN_DEVICE = "/dev/net/tun"
 _USER_NAMESPACES_MAX = Path("/proc/sys/user/max_user_namespaces")
 _DEBIAN_SWITCH = Path("/proc/sys/kernel/unprivileged_userns_clone")  # a patch of Debian and Ubuntu
 _APPARMOR_SWITCH = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")  # AppArmor 4, Ubuntu 23.10

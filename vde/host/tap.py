@@ -10,20 +10,14 @@ import fcntl
 import grp
 import os
 import pwd
-import struct
 
 from vde.errors import ConfigError
-from vde.host.privilege import TUN_DEVICE, lacking_net_admin, tun_refused
+from vde.host.privilege import lacking_net_admin, tun_refused
+from vde.tun import DEVICE, IFF_NO_PI, IFF_TAP, IFF_TUN_EXCL, IFNAMSIZ, open_device
 
-TUNSETIFF = 0x400454CA  # linux/if_tun.h: _IOW('T', 202, int)
-TUNSETPERSIST = 0x400454CB
+TUNSETPERSIST = 0x400454CB  # linux/if_tun.h: _IOW('T', 203, int), and so on
 TUNSETOWNER = 0x400454CC
 TUNSETGROUP = 0x400454CE
-IFF_TAP = 0x0002
-IFF_NO_PI = 0x1000
-IFF_TUN_EXCL = 0x8000  # only a new one
-IFREQ = struct.Struct("16sH22x")  # netdevice(7): ifr_name, ifr_flags
-IFNAMSIZ = 16
 
 
 def check_name(name: str) -> str:
@@ -52,14 +46,10 @@ def open_tap(name: str, *, new: bool = False) -> tuple[int, str]:
     """
     check_name(name)
     try:
-        descriptor = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor, made, _ = open_device(name, IFF_TAP | IFF_NO_PI | (IFF_TUN_EXCL if new else 0))
     except OSError as error:
-        raise ConfigError(f"interface {name!r}: {tun_refused(error)}") from None
-    flags = IFF_TAP | IFF_NO_PI | (IFF_TUN_EXCL if new else 0)
-    try:
-        answer = fcntl.ioctl(descriptor, TUNSETIFF, IFREQ.pack(os.fsencode(name), flags))
-    except OSError as error:
-        os.close(descriptor)
+        if error.filename == DEVICE:
+            raise ConfigError(f"interface {name!r}: {tun_refused(error)}") from None
         match error.errno:
             case errno.EPERM:
                 text = lacking_net_admin(f"making the tap {name!r}")
@@ -72,7 +62,7 @@ def open_tap(name: str, *, new: bool = False) -> tuple[int, str]:
             case _:
                 text = f"interface {name!r}: {error.strerror}"
         raise ConfigError(text) from None
-    return descriptor, os.fsdecode(IFREQ.unpack(answer)[0].split(b"\0", 1)[0])
+    return descriptor, made
 
 
 def make_persistent(descriptor: int, owner: str | None = None, group: str | None = None) -> None:

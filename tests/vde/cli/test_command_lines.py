@@ -15,23 +15,16 @@ from vde.wire.client import parse_answer
 from vde.wire.model import Start
 
 SHORT = st.text(max_size=12)
-WORDS = st.lists(
-    st.sampled_from(
-        ["-", "--", "-m", "-s", "-i", "-R", "-r", "-H", "-v", "-M", "-l", "-d", "-N", "--daemon", "--mgmtmode", "777"]
-        + ["vde:///a", "a:b", "vde://a:udp://b:1", "10.0.0.1", "9.9.9.9,::1", "5", "LR5", "--loss=7", "--blink", "no"]
-    )
-    | SHORT,
-    max_size=8,
-)
-ARGUMENTS = st.lists(
-    st.sampled_from(
-        ["--net", "--addr", "--gw", "--dns", "--bind", "--overlay", "--overlay-tmp", "--own", "--hostname", "--mac"]
-        + ["--time-offset", "--ifname", "--mtu", "--root", "none", "vde:///a", "10.0.0.1/24", "::1/128", "/a:/b:ro"]
-        + ["-15m", "1d", "1e400", "nan", "/tmp", "9000"]
-    )
-    | SHORT,
-    max_size=8,
-)
+_OF_PROGRAMS = """
+    - -- -m -s -i -R -r -H -v -M -l -d -N --daemon --mgmtmode 777 vde:///a a:b vde://a:udp://b:1 10.0.0.1 9.9.9.9,::1 5
+    LR5 --loss=7 --blink no
+"""
+_OF_VIEWS = """
+    --net --addr --gw --dns --bind --overlay --overlay-tmp --own --hostname --mac --time-offset --ifname --mtu --root
+    none vde:///a 10.0.0.1/24 ::1/128 /a:/b:ro -15m 1d 1e400 nan /tmp 9000
+"""
+WORDS = st.lists(st.sampled_from(_OF_PROGRAMS.split()) | SHORT, max_size=8)
+ARGUMENTS = st.lists(st.sampled_from(_OF_VIEWS.split()) | SHORT, max_size=8)
 PIECES = st.lists(
     st.sampled_from([*"=:; 0159%", "vlan ", "loss", "delay", "mac ", "dir=lr", "ms", "20s ", "down"]) | SHORT
 )
