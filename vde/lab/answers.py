@@ -1,7 +1,6 @@
 """What the supervisor does for each request (`vde.lab.messages`). One connection, one request, then `end`."""
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import trio
 
@@ -13,17 +12,15 @@ from vde.lab.errors import LabFailed
 from vde.lab.line import LineReader
 from vde.lab.messages import Event
 from vde.lab.node import State
-
-if TYPE_CHECKING:
-    from vde.lab.supervisor import Supervisor
+from vde.lab.served import Served
 
 REQUEST_S = 10.0  # chosen: how long a connection may take to say what it wants
 SEND_S = 10.0  # chosen: how long it may take to read one event
 
 
-async def answer(supervisor: "Supervisor", stream: trio.SocketStream) -> None:
+async def answer(served: Served, stream: trio.SocketStream) -> None:
     """Serve one connection. What the peer does wrong, or that it goes away, concerns it alone."""
-    connection = _Connection(supervisor, stream)
+    connection = _Connection(served, stream)
     try:
         try:
             request = await connection.request()
@@ -36,9 +33,9 @@ async def answer(supervisor: "Supervisor", stream: trio.SocketStream) -> None:
 
 
 class _Connection:
-    def __init__(self, supervisor: "Supervisor", stream: trio.SocketStream) -> None:
-        self.supervisor = supervisor
-        self.live = supervisor.live
+    def __init__(self, served: Served, stream: trio.SocketStream) -> None:
+        self.served = served
+        self.live = served.live
         self.stream = stream
         self.reader = LineReader(stream, messages.MOST_OCTETS)
 
@@ -50,7 +47,7 @@ class _Connection:
         """
         with trio.move_on_after(REQUEST_S):
             line = await self.reader.line()
-            self.supervisor.used.set()
+            self.served.used.set()
             return None if line is None else messages.parse_request(line)
         raise WireError(f"no request within {REQUEST_S:g} s")
 
@@ -59,8 +56,8 @@ class _Connection:
             case messages.Up():
                 await self.up(request)
             case messages.Down():
-                self.supervisor.down.set()
-                await self.supervisor.stopped.wait()
+                self.served.down.set()
+                await self.served.stopped.wait()
                 await self.end("down")
             case messages.Status():
                 await self.send(Event(kind="status", status=self.live.status()))
@@ -80,15 +77,15 @@ class _Connection:
                 await self.end("done")
 
     async def up(self, request: messages.Up) -> None:
-        if self.live.changing.locked() or self.supervisor.down.is_set():
-            raise LabFailed(f"lab '{self.supervisor.home.name}' is being changed by somebody else")
+        if self.live.changing.locked() or self.served.down.is_set():
+            raise LabFailed(f"lab '{self.served.home.name}' is being changed by somebody else")
         async with self.live.changing:
             is_first = self.live.lab is None
             outcome: tuple[messages.Outcome, str] | None = None
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._cancel_when_gone, nursery.cancel_scope)
                 async with trio.open_nursery() as forwarding:
-                    with self.supervisor.listening() as events:
+                    with self.served.listening() as events:
                         forwarding.start_soon(self._forward, events)
                         outcome = await self._apply(request)
                 nursery.cancel_scope.cancel()
@@ -100,8 +97,8 @@ class _Connection:
                 return
             if request.hold:
                 await self._tell_until_gone()
-        self.supervisor.down.set()
-        await self.supervisor.stopped.wait()
+        self.served.down.set()
+        await self.served.stopped.wait()
         await self.end("down")
 
     async def _apply(self, request: messages.Up) -> tuple[messages.Outcome, str]:
@@ -139,17 +136,17 @@ class _Connection:
                 raise LabFailed(f"there is no node '{name}' (there are: {', '.join(self.live.nodes)})")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._cancel_when_gone, nursery.cancel_scope)
-            with self.supervisor.following(frozenset(names)) as events:
+            with self.served.following(frozenset(names)) as events:
                 await self._forward(events)
             nursery.cancel_scope.cancel()
-        if self.supervisor.stopped.is_set():
+        if self.served.stopped.is_set():
             await self.end("down")
 
     async def _tell_until_gone(self) -> None:
         """Forward what happens until the peer has nothing more to say, or everything has ended."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._cancel_when_gone, nursery.cancel_scope)
-            with self.supervisor.listening() as events:
+            with self.served.listening() as events:
                 await self._forward(events)
             nursery.cancel_scope.cancel()
 

@@ -16,21 +16,19 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 
 import trio
 
 from vde.lab.answers import answer
-from vde.lab.live import LiveLab
-from vde.lab.messages import Event
 from vde.lab.places import Home, NoPlace
+from vde.lab.served import Served
 
 FIRST_REQUEST_S = 10.0  # chosen: how long nobody may ask for anything after the start
 FAREWELL_S = 1.0  # chosen: how long the last answers may take
 MOST_CONNECTIONS = 64  # chosen
-MOST_EVENTS = 4096  # chosen: what may wait for a connection that does not read
 UCRED = struct.Struct("iII")  # unix(7), SO_PEERCRED: pid, uid, gid
 
 
@@ -50,7 +48,8 @@ async def supervise(home: Home, on_ready: Callable[[], None]) -> None:
         stack.callback(home.remove_runtime)
         listener = _listen(home)
         async with trio.open_nursery() as nodes:
-            supervisor = Supervisor(home, nodes)
+            served = Served(home, nodes)
+            supervisor = _Supervisor(served)
             async with trio.open_nursery() as answering:
                 async with trio.open_nursery() as serving:
                     serve = partial(trio.serve_listeners, supervisor.serve, [listener], handler_nursery=answering)
@@ -58,9 +57,9 @@ async def supervise(home: Home, on_ready: Callable[[], None]) -> None:
                     serving.start_soon(supervisor.end_on_signal)
                     serving.start_soon(supervisor.end_if_unused)
                     on_ready()
-                    await supervisor.down.wait()
-                    await supervisor.live.stop(list(supervisor.live.nodes))
-                    supervisor.say_goodbye()
+                    await served.down.wait()
+                    await served.live.stop(list(served.live.nodes))
+                    served.say_goodbye()
                     serving.cancel_scope.cancel()
                 answering.cancel_scope.deadline = trio.current_time() + FAREWELL_S
             nodes.cancel_scope.cancel()
@@ -93,24 +92,9 @@ def _listen(home: Home) -> trio.SocketListener:
     return trio.SocketListener(trio.socket.from_stdlib_socket(plain))
 
 
-class Supervisor:
-    """The lab, and who is connected.
-
-    Attributes:
-        home: the lab's directories.
-        live: the lab.
-        down: set it to end everything.
-        stopped: set when the nodes have ended.
-    """
-
-    def __init__(self, home: Home, nodes: trio.Nursery) -> None:
-        self.home = home
-        self.live = LiveLab(home, nodes, self._tell, self._wrote)
-        self.down = trio.Event()
-        self.stopped = trio.Event()
-        self.used = trio.Event()
-        self._listeners: set[trio.MemorySendChannel[Event]] = set()
-        self._followers: dict[trio.MemorySendChannel[Event], frozenset[str]] = {}
+class _Supervisor:
+    def __init__(self, served: Served) -> None:
+        self.served = served
         self._connections = 0
 
     async def serve(self, stream: trio.SocketStream) -> None:
@@ -120,7 +104,7 @@ class Supervisor:
                 return
             self._connections += 1
             try:
-                await answer(self, stream)
+                await answer(self.served, stream)
             finally:
                 self._connections -= 1
 
@@ -128,59 +112,14 @@ class Supervisor:
         """SIGTERM is `down`; the others would be, if one could type them here."""
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as received:
             async for _ in received:
-                self.down.set()
+                self.served.down.set()
 
     async def end_if_unused(self) -> None:
         """Whoever started us may have died before it could say what for."""
         with trio.move_on_after(FIRST_REQUEST_S):
-            await self.used.wait()
-        if not self.used.is_set():
-            self.down.set()
-
-    def say_goodbye(self) -> None:
-        """The nodes have ended: nothing more will be told."""
-        for channel in [*self._listeners, *self._followers]:
-            channel.close()
-        self.stopped.set()
-
-    @contextmanager
-    def listening(self) -> Iterator[trio.MemoryReceiveChannel[Event]]:
-        """Everything that happens from now on. The receiver has what came until the exit, and closes its end."""
-        send, receive = trio.open_memory_channel[Event](MOST_EVENTS)
-        self._listeners.add(send)
-        try:
-            yield receive
-        finally:
-            self._listeners.discard(send)
-            send.close()
-
-    @contextmanager
-    def following(self, nodes: frozenset[str]) -> Iterator[trio.MemoryReceiveChannel[Event]]:
-        """What nodes write from now on; all of them if none is named."""
-        send, receive = trio.open_memory_channel[Event](MOST_EVENTS)
-        self._followers[send] = nodes
-        try:
-            yield receive
-        finally:
-            self._followers.pop(send, None)
-            send.close()
-
-    def _tell(self, event: Event) -> None:
-        for listener in self._listeners:
-            _offer(listener, event)
-
-    def _wrote(self, node: str, octets: bytes) -> None:
-        if self._followers:
-            event = Event(kind="output", node=node, text=octets.decode("utf-8", "replace"))
-            for follower, nodes in self._followers.items():
-                if not nodes or node in nodes:
-                    _offer(follower, event)
-
-
-def _offer(channel: trio.MemorySendChannel[Event], event: Event) -> None:
-    """Who does not read loses events, and holds up nobody."""
-    with suppress(trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
-        channel.send_nowait(event)
+            await self.served.used.wait()
+        if not self.served.used.is_set():
+            self.served.down.set()
 
 
 def _peer_uid(stream: trio.SocketStream) -> int:
