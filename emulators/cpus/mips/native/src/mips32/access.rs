@@ -52,17 +52,17 @@ pub(crate) struct Done {
 }
 
 impl Cpu {
-    /// The decoded page that `self.pc` is in, its number, and how many places of it may be executed from there on.
+    /// The decoded page that `self.pc` is in, its number, and whether only that one place of it may be executed.
     #[inline(always)]
-    pub(crate) fn locate(&mut self, memory: &mut Memory) -> Result<(Page, u32, usize), Stop> {
+    pub(crate) fn locate(&mut self, memory: &mut Memory) -> Result<(Page, u32, bool), Stop> {
         match self.soft.fetch.find(self.pc, self.user.into(), 4) {
-            Some(number) => Ok((self.code.page(number), number, usize::MAX)),
+            Some(number) => Ok((self.code.page(number), number, false)),
             None => self.locate_slow(memory),
         }
     }
 
     #[cold]
-    fn locate_slow(&mut self, memory: &mut Memory) -> Result<(Page, u32, usize), Stop> {
+    fn locate_slow(&mut self, memory: &mut Memory) -> Result<(Page, u32, bool), Stop> {
         let pc = self.pc;
         self.fault_address = pc;
         if pc % 4 != 0 {
@@ -72,7 +72,7 @@ impl Cpu {
         if memory.page(gpa).is_none() {
             let word = self.device_read(gpa, 4, IBE)?;
             self.code.scratch((pc % PAGE_OCTETS / 4) as usize, word as u32);
-            return Ok((self.code.page(SCRATCH), SCRATCH, 1));
+            return Ok((self.code.page(SCRATCH), SCRATCH, true));
         }
         let number = match self.code.number_of(gpa) {
             Some(number) => number,
@@ -83,13 +83,14 @@ impl Cpu {
             }
         };
         self.soft.fetch.put(pc, self.user.into(), number);
-        Ok((self.code.page(number), number, usize::MAX))
+        Ok((self.code.page(number), number, false))
     }
 
-    /// Decode what is at `place` of page `number`.
+    /// Decode what is at `va`, in page `number`.
     #[cold]
-    pub(crate) fn decode(&mut self, memory: &mut Memory, number: u32, place: usize) {
-        self.code.decode(memory, number, place);
+    #[inline(never)]
+    pub(crate) fn decode(&mut self, memory: &mut Memory, number: u32, va: u32) {
+        self.code.decode(memory, number, (va % PAGE_OCTETS / 4) as usize);
         self.follow_plain_pages(memory);
     }
 

@@ -77,14 +77,10 @@ impl Op {
 pub(crate) struct Page(std::ptr::NonNull<[Op; PLACES]>);
 
 impl Page {
-    /// The operation at `place` (modulo the page).
-    ///
-    /// # Safety
-    /// The page has not been forgotten.
+    /// Its first operation, of [`PLACES`].
     #[inline(always)]
-    pub(crate) unsafe fn op(self, place: usize) -> Op {
-        // SAFETY: the page is alive by the caller's promise, and no reference to it is ever held.
-        unsafe { self.0.as_ptr().cast::<Op>().add(place & (PLACES - 1)).read() }
+    pub(crate) fn start(self) -> *const Op {
+        self.0.as_ptr().cast()
     }
 
     /// # Safety

@@ -18,7 +18,7 @@ pub(crate) struct Slot<T> {
     pub to: T,
 }
 
-pub(crate) struct Table<T>(Box<[Slot<T>; 2 * HALF]>);
+pub(crate) struct Table<T>([Slot<T>; 2 * HALF]);
 
 /// The bits of `va` that a tag is compared with, for accesses of `octets` octets.
 #[inline(always)]
@@ -28,7 +28,7 @@ fn aligned(va: u32, octets: u32) -> u32 {
 
 impl<T: Copy> Table<T> {
     fn new(nothing: T) -> Self {
-        Table(Box::new([Slot { tag: NONE, to: nothing }; 2 * HALF]))
+        Table([Slot { tag: NONE, to: nothing }; 2 * HALF])
     }
 
     #[inline(always)]
