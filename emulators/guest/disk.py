@@ -128,14 +128,17 @@ class Overlay:
         """Nothing is kept anyway."""
 
 
-def open_disk(path: Path, access: Access) -> tuple[DiskEnd, FileDisk]:
+def open_disk(path: Path, access: Access, *, any_size: bool = False) -> tuple[DiskEnd, FileDisk]:
     """A disk, and the file to close.
+
+    Args:
+        any_size: the board knows the file's format, and checks it.
 
     Raises:
         ConfigError: as `FileDisk`, or it has no whole number of sectors.
     """
     file = FileDisk(path, writable=access == "rw")
-    if file.size_octets % SECTOR_OCTETS or not file.size_octets:
+    if not any_size and (file.size_octets % SECTOR_OCTETS or not file.size_octets):
         file.close()
         raise ConfigError(
             f"disk {path}: {file.size_octets} octets: one or more whole sectors of {SECTOR_OCTETS} octets were expected"

@@ -31,10 +31,11 @@ KEYS = "Ctrl-] then: q quit · s snapshot · i statistics · Ctrl-] itself · ? 
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk that the user named."""
+    """A disk that the user named. `any_size`: as `open_disk`."""
 
     path: Path
     access: Access
+    any_size: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Session:
         async with AsyncExitStack() as stack:
             disks: list[DiskEnd] = []
             for disk in setup.disks:
-                end, file = open_disk(disk.path, disk.access)
+                end, file = open_disk(disk.path, disk.access, any_size=disk.any_size)
                 stack.callback(file.close)
                 disks.append(end)
             cables = [LiveCable(index, nic.mac) for index, nic in enumerate(setup.nics)]

@@ -301,7 +301,7 @@ def _needed_nics(needs: "Needs") -> list["Nic"]:
 def _needed_disks(needs: "Needs") -> list["Disk"]:
     from emulators.guest.session import Disk
 
-    return [Disk(path, "rw" if writable else "ro") for path, writable in needs.disks]
+    return [Disk(path, "rw" if writable else "ro", any_size=True) for path, writable in needs.disks]
 
 
 def _consoles(spec: "BoardSpec", texts: list[str], needs: "Needs") -> dict[str, "Place"]:

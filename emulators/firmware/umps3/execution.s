@@ -220,6 +220,7 @@ load:   lw      $27, 132($26)
         jr      $26
         rfe
 
+        .word   0                       # texts begin behind a zero
 panic_text:
         .asciz  "kernel panic()\n"
 halt_text:
