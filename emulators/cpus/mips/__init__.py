@@ -7,7 +7,8 @@
     exit = cpu.run(1_000_000)
 
 Model `24Kf` is a little-endian MIPS32 release 2 with TLB and FPU; `emulators/cpus/mips/native/src/mips32/mod.rs` says
-what it has and has not.
+what it has and has not. Model `R3000` is a little-endian MIPS I with visible load delay and no address translation
+(`…/native/src/r3000/plain/mod.rs`); uMPS3's processors are in `emulators.cpus.mips.umps`.
 """
 
 from collections.abc import Collection, Mapping
@@ -34,19 +35,21 @@ class Cpu:
 
     Args:
         vm: its memory; what is not memory there is a device's (`Mmio` exits).
-        model: `24Kf`.
-        tlb_entries: 16, 32 or 64.
+        model: `24Kf` or `R3000`.
+        tlb_entries: 16, 32 or 64 (24Kf).
         hypercalls: SDBBP's code comes as a `Hypercall` exit (otherwise SDBBP enters debug mode, as the manual says).
 
     Not for several threads, except `kick()`.
     """
 
     def __init__(self, vm: Vm, model: str = "24Kf", *, tlb_entries: int = 16, hypercalls: bool = False) -> None:
-        if model != "24Kf":
-            raise ConfigError(f"processor model {model!r}: expected 24Kf")
+        if model not in ("24Kf", "R3000"):
+            raise ConfigError(f"processor model {model!r}: expected 24Kf or R3000")
         self.vm = vm
         self.model = model
-        self._native = _native.Mips32(vm, tlb_entries=tlb_entries, hypercalls=hypercalls)
+        self._native: _native.Mips32 | _native.R3000 = (
+            _native.Mips32(vm, tlb_entries=tlb_entries, hypercalls=hypercalls) if model == "24Kf" else _native.R3000(vm)
+        )
         self._answer = Answer()
 
     def run(self, budget_insns: int) -> Exit:
@@ -92,7 +95,9 @@ class Cpu:
     def state(self) -> dict[str, int]:
         """All architectural state by the manual's names, lower case: r0 … r31, hi, lo, pc, CP0, f0 … f31, fcr31.
 
-        `in_delay_slot` is 1 in a delay slot, behind which `branch_target` follows.
+        `in_delay_slot` is 1 in a delay slot, behind which `branch_target` follows. The R3000 has `branch_taken`,
+        too (0: what follows is behind the slot), and `load_register` (0: none), which gets `load_value` behind the
+        instruction.
         """
         return self._native.state()
 

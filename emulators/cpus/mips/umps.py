@@ -24,12 +24,12 @@ from vde import _native
 __all__ = ["Processors", "Vm"]
 
 Watch = Literal["read", "write", "access"]
-Value = int | tuple[int, int] | None
 
 BOOT_PC = 0x1FC0_0000
 RAM_BASE = 0x2000_0000
 LINE_IPI, LINE_CPU_TIMER, LINE_TIMER = 0, 1, 2
 NO_REGISTER = 0xFFFF_FFFF
+"""`mtc0_register` of `state()`: nothing is under way."""
 
 
 class Processors:
@@ -139,48 +139,30 @@ class Processors:
     def reset_cpu(self, cpu: int, pc: int = BOOT_PC, sp: int = 0) -> None:
         """Start a processor anew: it executes the instruction at `pc` in the present tick."""
         self._native.reset_cpu(cpu, pc, sp)
-        self._forget(cpu)
+        self._forget()
 
     def halt_cpu(self, cpu: int) -> None:
         """Stop a processor until it is reset."""
         self._native.halt_cpu(cpu)
-        self._forget(cpu)
+        self._forget()
 
-    def state(self, cpu: int = 0) -> dict[str, Value]:
+    def state(self, cpu: int = 0) -> dict[str, int]:
         """A processor by the manual's names, lower case: r0 … r31, hi, lo, pc, CP0, `tlb0.entryhi`, ….
 
         `in_delay_slot` is 1 in a delay slot, of the branch at `branch_pc`, and `branch_target` follows it.
-        `load_pending` and `mtc0_pending` are (register, value) that arrive behind the present instruction, or None.
+        `load_register` (0: none) gets `load_value` behind the present instruction, and CP0's `mtc0_register`
+        (`NO_REGISTER`: none) gets `mtc0_value`. `halted` and `idle` (in WAIT) are 1 or 0.
         """
-        state: dict[str, Value] = dict(self._native.state(cpu))
-        register, value = state.pop("load_register"), state.pop("load_value")
-        state["load_pending"] = (
-            (register, value) if isinstance(register, int) and isinstance(value, int) and register else None
-        )
-        register, value = state.pop("mtc0_register"), state.pop("mtc0_value")
-        known = isinstance(register, int) and isinstance(value, int) and register != NO_REGISTER
-        state["mtc0_pending"] = (register, value) if known else None  # type: ignore[assignment]
-        return state
+        return self._native.state(cpu)
 
-    def set_state(self, state: Mapping[str, Value], cpu: int = 0) -> None:
+    def set_state(self, state: Mapping[str, int], cpu: int = 0) -> None:
         """Set what is named. A new `pc` is in no delay slot unless that is named too, and its processor runs.
 
         Raises ValueError for a name or value that the processor has not; then nothing is set.
         """
-        pairs: list[tuple[str, int]] = []
-        for name, value in state.items():
-            if name in ("load_pending", "mtc0_pending"):
-                kind = name.removesuffix("_pending")
-                none = 0 if kind == "load" else NO_REGISTER
-                register, late = value if isinstance(value, tuple) else (none, 0)
-                pairs += [(f"{kind}_register", register), (f"{kind}_value", late)]
-            elif isinstance(value, int):
-                pairs.append((name, value))
-            else:
-                raise ValueError(f"{name}: {value!r}: a number is expected")
-        self._native.set_state(cpu, pairs)
+        self._native.set_state(cpu, [(name, int(value)) for name, value in state.items()])
         if "pc" in state:
-            self._forget(cpu)
+            self._forget()
 
     def snapshot(self) -> bytes:
         """All processors and the clocks, as `restore` takes them. Breakpoints are not in it."""
@@ -217,7 +199,7 @@ class Processors:
         """Where `va` is for a processor in its present mode, or None. Changes nothing."""
         return self._native.translate(va, access, cpu)
 
-    def _forget(self, cpu: int) -> None:
-        """The instruction of processor `cpu`, if it waits for data, is void."""
+    def _forget(self) -> None:
+        """The instruction that waited for data may be void."""
         if self._native.pending() is None:
             self._answer.forget()

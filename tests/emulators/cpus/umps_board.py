@@ -157,6 +157,4 @@ class Board:
 
     def number(self, name: str, cpu: int = 0) -> int:
         """A register by name."""
-        value = self.cpus.state(cpu)[name]
-        assert isinstance(value, int)
-        return value
+        return self.cpus.state(cpu)[name]

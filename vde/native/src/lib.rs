@@ -4,6 +4,7 @@ mod forwarder;
 mod guest_memory;
 mod mips;
 mod mips_text;
+mod r3000;
 mod ring;
 mod umps;
 
@@ -16,6 +17,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ring::Ring>()?;
     module.add_class::<guest_memory::GuestMemory>()?;
     module.add_class::<mips::Mips32>()?;
+    module.add_class::<r3000::R3000>()?;
     module.add_class::<umps::Umps>()?;
     module.add_class::<forwarder::Forwarder>()
 }

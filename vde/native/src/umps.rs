@@ -2,6 +2,7 @@
 
 use crate::guest_memory::{GuestMemory, locked, with};
 use crate::mips::{answer, exit_tuple, raised};
+use crate::r3000::words;
 use guest_memory::Memory;
 use mips_engine::exit::Exit;
 use mips_engine::r3000::umps::{Access, Options, Processors};
@@ -138,7 +139,8 @@ impl Umps {
         Ok(state)
     }
 
-    fn set_state(&self, py: Python<'_>, cpu: u32, state: Vec<(String, u32)>) -> PyResult<()> {
+    fn set_state(&self, py: Python<'_>, cpu: u32, state: Vec<(String, u64)>) -> PyResult<()> {
+        let state = words(state)?;
         self.with(py, |processors| processors.set_state(cpu, &state)).map_err(raised)
     }
 

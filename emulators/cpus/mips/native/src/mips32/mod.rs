@@ -34,7 +34,7 @@ mod interpreter;
 mod snapshot;
 mod soft;
 mod special;
-mod state;
+pub(crate) mod state;
 mod tlb;
 
 use crate::exit::{Exit, Refused};

@@ -59,7 +59,7 @@ fn numbered(name: &str, prefix: char) -> Option<usize> {
     digits.parse().ok().filter(|&number| number < 32)
 }
 
-fn general(name: &str) -> Option<usize> {
+pub(crate) fn general(name: &str) -> Option<usize> {
     numbered(name, 'r').or_else(|| NAMES.iter().position(|&other| other == name)).or((name == "s8").then_some(30))
 }
 

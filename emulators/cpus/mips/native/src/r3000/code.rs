@@ -105,7 +105,8 @@ pub(crate) type Page = [Op; PLACES + 1];
 pub(crate) struct Code {
     decoder: Decoder,
     strict: bool,
-    pages: Vec<Box<Page>>,
+    /// None: lent to whoever executes it.
+    pages: Vec<Option<Box<Page>>>,
     /// Of each physical page its number in `pages`.
     by_number: Vec<u32>,
     journal_at: u64,
@@ -116,10 +117,15 @@ impl Code {
         Code { decoder, strict, pages: Vec::new(), by_number: vec![NOT_DECODED; 1 << 20], journal_at: 0 }
     }
 
-    /// The operation at `place` of a page that [`Code::number_of`] gave.
+    /// A page that [`Code::number_of`] numbered, until it is given back. Meanwhile nothing in it is forgotten.
     #[inline(always)]
-    pub(crate) fn op(&self, number: u32, place: usize) -> Op {
-        self.pages[number as usize][place]
+    pub(crate) fn lend(&mut self, number: u32) -> Box<Page> {
+        self.pages[number as usize].take().expect("a page is lent to one only")
+    }
+
+    #[inline(always)]
+    pub(crate) fn give_back(&mut self, number: u32, page: Box<Page>) {
+        self.pages[number as usize] = Some(page);
     }
 
     /// The number of the decoded page at `gpa`, which is memory. Numbers are void after the next call of this.
@@ -138,18 +144,17 @@ impl Code {
         page[PLACES] = PAGE_END;
         let number = self.pages.len() as u32;
         self.by_number[(gpa / PAGE_OCTETS) as usize] = number;
-        self.pages.push(page);
+        self.pages.push(Some(page));
         number
     }
 
-    /// Decode the block that `place` of the page at `gpa` is in, from there on. Only the page's first `octets` octets
-    /// are code; behind them nothing may be executed.
+    /// Decode the block that `place` of `page`, which is at `gpa`, is in, from there on. Only the page's first `octets`
+    /// octets are code; behind them nothing may be executed.
     #[cold]
-    pub(crate) fn decode(&mut self, memory: &mut Memory, gpa: u32, number: u32, place: usize, octets: u32) {
+    pub(crate) fn decode(&self, memory: &mut Memory, page: &mut Page, gpa: u32, place: usize, octets: u32) {
         let gpa = gpa & !(PAGE_OCTETS - 1);
         let Some(ram) = memory.page(gpa) else { return };
         let end = (place / BLOCK_PLACES + 1) * BLOCK_PLACES;
-        let page = &mut self.pages[number as usize];
         let mut next = UNDECODED;
         for at in (place..end).rev() {
             let mut op = match memory.load_u32(ram, at as u32 * 4) {
@@ -169,12 +174,13 @@ impl Code {
     pub(crate) fn fetch(&mut self, memory: &mut Memory, gpa: u32, octets: u32) -> Op {
         let place = (gpa % PAGE_OCTETS / 4) as usize;
         let number = self.number_of(memory, gpa);
-        let op = self.op(number, place);
-        if op.insn != Insn::Undecoded {
-            return op;
+        let mut page = self.lend(number);
+        if page[place].insn == Insn::Undecoded {
+            self.decode(memory, &mut page, gpa, place, octets);
         }
-        self.decode(memory, gpa, number, place, octets);
-        self.op(number, place)
+        let op = page[place];
+        self.give_back(number, page);
+        op
     }
 
     /// Forget what was written over.
@@ -200,7 +206,7 @@ impl Code {
 
     fn undecode(&mut self, page: u32, blocks: u32) {
         let number = self.by_number[page as usize];
-        if let Some(page) = self.pages.get_mut(number as usize) {
+        if let Some(Some(page)) = self.pages.get_mut(number as usize) {
             for block in (0..32).filter(|block| blocks >> block & 1 != 0) {
                 page[block * BLOCK_PLACES..][..BLOCK_PLACES].fill(UNDECODED);
             }
@@ -209,7 +215,7 @@ impl Code {
 
     /// Forget all operations; pages keep their numbers.
     fn forget_contents(&mut self, memory: &Memory) {
-        for page in &mut self.pages {
+        for page in self.pages.iter_mut().flatten() {
             page[..PLACES].fill(UNDECODED);
         }
         self.journal_at = memory.journal_end();

@@ -6,6 +6,7 @@
 
 pub(crate) mod alu;
 pub(crate) mod code;
+pub mod plain;
 pub(crate) mod saved;
 pub mod umps;
 

@@ -106,6 +106,8 @@ const BOOT_VECTORS: u32 = 0x1fc0_0100;
 /// User mode may not go below.
 pub(crate) const USER_BASE: u32 = 0x8000_0000;
 
+/// HI and LO behind a division by zero.
+pub(crate) const BY_ZERO: (u32, u32) = (0, i32::MAX as u32);
 /// The interrupt line of the processor's own timer.
 const CPU_TIMER_LINE: u32 = 1;
 
@@ -132,8 +134,8 @@ pub(crate) const RECENT: usize = 64;
 /// One processor.
 #[derive(Clone, Debug)]
 pub(crate) struct Cpu {
-    /// The last one is where register 0 is written to.
-    pub gpr: [u32; 33],
+    /// Number [`SINK`] is where register 0 is written to; there are 64 so that six bits never lead outside.
+    pub gpr: [u32; 64],
     pub hi: u32,
     pub lo: u32,
     pub index: u32,
@@ -166,7 +168,7 @@ pub(crate) struct Cpu {
 impl Cpu {
     pub(crate) fn new(number: u32, tlb_size: u32, tlb_floor: u32) -> Self {
         Cpu {
-            gpr: [0; 33],
+            gpr: [0; 64],
             hi: 0,
             lo: 0,
             index: 0,

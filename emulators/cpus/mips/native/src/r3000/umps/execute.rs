@@ -4,7 +4,7 @@
 //! the old one, and it arrives before their own result. An instruction that needs a device is begun again behind each
 //! exit, so nothing but the arrival of the late value may happen before the last device access.
 
-use super::cpu::{Access, Activity, Cpu, ENTRY_LO_MASK, Exception, INDEX_SHIFT, Pending, cp0};
+use super::cpu::{Access, Activity, BY_ZERO, Cpu, ENTRY_LO_MASK, Exception, INDEX_SHIFT, Pending, cp0};
 use super::map::{Map, Place};
 use crate::r3000::alu;
 use crate::r3000::code::{LATE, Op, is_link};
@@ -108,7 +108,7 @@ impl Executor<'_> {
                 return Ok(());
             }
             Insn::Div | Insn::Divu => {
-                (self.cpu.hi, self.cpu.lo) = alu::divide(op.insn, b, c()).unwrap_or((0, i32::MAX as u32));
+                (self.cpu.hi, self.cpu.lo) = alu::divide(op.insn, b, c()).unwrap_or(BY_ZERO);
                 self.cpu.arrive();
                 return Ok(());
             }

@@ -3,6 +3,7 @@
 use super::cpu::{Access, Activity, Cpu, ENTRY_HI_MASK, ENTRY_LO_MASK, INDEX_SHIFT, Pending, STATUS_MASK};
 use super::{INTERVAL_TIMER_LINE, LINES, POINTS_MAX, Processors, Watchpoint};
 use crate::exit::Refused;
+use crate::mips32::state::general;
 use crate::r3000::saved::{self, Fields, damaged};
 
 const MAGIC: &[u8; 8] = b"VDEUMPS\0";
@@ -364,7 +365,7 @@ fn set(cpu: &mut Cpu, name: &str, value: u32) -> Result<(), Refused> {
     };
     let unknown = || Refused(format!("{name}: no register of this processor"));
     let entries = cpu.tlb.len();
-    if let Some(register) = numbered("r", "", 32) {
+    if let Some(register) = general(name) {
         cpu.gpr[register] = value;
     } else if let Some(entry) = numbered("tlb", ".entryhi", entries) {
         cpu.tlb[entry].0 = value & ENTRY_HI_MASK;
