@@ -4,16 +4,25 @@ Manual: docs/host-networks.md. Machinery: `vde.host.interfaces`.
 """
 
 import argparse
-import json
 from typing import Any
 
 from vde.cli import status
-from vde.cli.programs.lasting import add_lasting, add_words, hold, read_addresses, read_words
+from vde.cli.programs.lasting import (
+    add_create,
+    add_netns,
+    add_others,
+    add_words,
+    finish,
+    read_addresses,
+    read_words,
+    show_listing,
+)
 
 DESCRIPTION = """\
 A bridge lasts as long as this command, or the COMMAND that it runs, unless --persistent says otherwise.
   vde bridge create br0 --port tap0 --veth eth0@guest --addr 10.0.0.254/24
 """
+LAYOUT = "{:<16}{:<6}{:<6}{:<32} {}"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -25,10 +34,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Of the words before `--`."""
     parser = argparse.ArgumentParser(prog="vde bridge")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    create = verbs.add_parser(
-        "create", help="make one", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    create.add_argument("bridge", metavar="BRIDGE", help="name")
+    create = add_create(verbs, DESCRIPTION)
+    create.add_argument("name", metavar="BRIDGE", help="name")
     create.add_argument("--port", action="append", default=[], metavar="IF", help="join this interface (repeatable)")
     create.add_argument(
         "--veth",
@@ -39,19 +46,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     create.add_argument("--stp", action="store_true", help="spanning tree")
     create.add_argument("--vlan-filtering", action="store_true", help="802.1Q")
-    create.add_argument("--mac", metavar="MAC", help="its Ethernet address")
-    add_lasting(create)
-    delete = verbs.add_parser("delete", help="remove one; its ports stay")
-    delete.add_argument("bridge", metavar="BRIDGE")
+    add_others(verbs, "remove one; its ports stay", "show them and their ports")
     for verb, text in (("join", "make an interface a port of it"), ("leave", "take an interface out")):
         one = verbs.add_parser(verb, help=f"{text}; stays so")
         one.add_argument("bridge", metavar="BRIDGE")
         one.add_argument("interface", metavar="IF")
-        one.add_argument("--netns", metavar="NAME|PID|PATH", help="network namespace")
-    listing = verbs.add_parser("list", help="show them and their ports")
-    listing.add_argument("--json", action="store_true", help="machine-readable")
-    for one in (delete, listing):
-        one.add_argument("--netns", metavar="NAME|PID|PATH", help="network namespace")
+        add_netns(one)
     return parser
 
 
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
                 assert peers is not None
                 return _create(interfaces, peers, args)
             case "delete":
-                interfaces.delete(args.bridge, "bridge")
+                interfaces.delete(args.name, "bridge")
             case "join":
                 interfaces.join(args.interface, args.bridge)
                 interfaces.set_up(args.interface)
@@ -96,7 +96,7 @@ class _Peers:
 
 def _create(interfaces: Any, peers: _Peers, args: argparse.Namespace) -> int:
     addresses = read_addresses(args.addr)
-    bridge = args.bridge
+    bridge = args.name
     interfaces.make_bridge(bridge, stp=args.stp, vlan_filtering=args.vlan_filtering, mac=args.mac)
     for number, (peer, netns) in enumerate(peers.found):
         near = f"{bridge[:11]}-{number}"  # 15 octets are a name's most
@@ -106,35 +106,17 @@ def _create(interfaces: Any, peers: _Peers, args: argparse.Namespace) -> int:
     for port in args.port:
         interfaces.join(port, bridge)
         interfaces.set_up(port)
-    if args.mtu is not None:
-        interfaces.set_mtu(bridge, args.mtu)
-    for address in addresses:
-        interfaces.add_address(bridge, address)
-    interfaces.set_up(bridge)
-    return hold(interfaces, [bridge], args)
+    return finish(interfaces, bridge, addresses, args)
 
 
 def _list(interfaces: Any, *, as_json: bool) -> None:
     everything = interfaces.list()
     bridges = [one for one in everything if one.kind == "bridge"]
     ports = {bridge.name: [one.name for one in everything if one.bridge == bridge.name] for bridge in bridges}
-    if as_json:
-        facts = [
-            {
-                "name": one.name,
-                "up": one.is_up,
-                "mac": one.mac,
-                "mtu": one.mtu_octets,
-                "addresses": list(one.addresses),
-                "ports": ports[one.name],
-            }
-            for one in bridges
-        ]
-        print(json.dumps(facts, indent=2))
-        return
-    rows = [("NAME", "STATE", "MTU", "PORTS", "ADDRESSES")]
-    for one in bridges:
-        state = "up" if one.is_up else "down"
-        rows.append((one.name, state, str(one.mtu_octets), ",".join(ports[one.name]) or "-", " ".join(one.addresses)))
-    for row in rows:
-        print("{:<16}{:<6}{:<6}{:<32} {}".format(*row).rstrip())
+
+    def row(one: Any) -> list[str]:
+        up = "up" if one.is_up else "down"
+        return [one.name, up, str(one.mtu_octets), ",".join(ports[one.name]), " ".join(one.addresses)]
+
+    headings = "NAME STATE MTU PORTS ADDRESSES"
+    show_listing(bridges, lambda one: {"ports": ports[one.name]}, LAYOUT, row, headings, as_json=as_json)

@@ -1,10 +1,15 @@
-"""How long interfaces last that a command makes: for ever, as long as another command, or until a signal."""
+"""What `vde tap` and `vde bridge` share: their verbs, listings, and how long what they make lasts.
+
+That is: for ever, as long as another command, or until a signal.
+"""
 
 import argparse
 import contextlib
+import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import Any
 
@@ -15,13 +20,33 @@ from vde.errors import ConfigError
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def add_lasting(parser: Any) -> None:
-    """The options that commands which make something share."""
+def add_create(verbs: Any, description: str) -> argparse.ArgumentParser:
+    """The verb `create`, with the options of everything that is made."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "create", help="make one", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--mac", metavar="MAC", help="its Ethernet address")
     parser.add_argument("--addr", action="append", default=[], metavar="ADDR/N", help="give it an address (repeatable)")
     parser.add_argument("--mtu", type=int, metavar="OCTETS", help="its MTU")
-    parser.add_argument("--netns", metavar="NAME|PID|PATH", help="in this network namespace")
     parser.add_argument("--persistent", action="store_true", help="let it stay, and end at once")
     parser.epilog = "After '--': COMMAND [ARGUMENT...], which is run in the namespace; its end is theirs."
+    add_netns(parser)
+    return parser
+
+
+def add_others(verbs: Any, delete_text: str, list_text: str) -> None:
+    """The verbs `delete` and `list`."""
+    delete = verbs.add_parser("delete", help=delete_text)
+    delete.add_argument("name", metavar="NAME")
+    listing = verbs.add_parser("list", help=list_text)
+    listing.add_argument("--json", action="store_true", help="machine-readable")
+    for one in (delete, listing):
+        add_netns(one)
+
+
+def add_netns(parser: argparse.ArgumentParser) -> None:
+    """The option of every verb."""
+    parser.add_argument("--netns", metavar="NAME|PID|PATH", help="network namespace")
 
 
 def add_words(subparsers: Any, name: str, text: str) -> None:
@@ -55,6 +80,52 @@ def read_addresses(texts: list[str]) -> list[IPv4Interface | IPv6Interface]:
         except ValueError:
             raise ConfigError(f"--addr {text!r}: ADDRESS/PREFIX was expected, as 10.0.0.1/24") from None
     return found
+
+
+def finish(interfaces: Any, name: str, addresses: Sequence[Any], args: argparse.Namespace) -> int:
+    """MTU, addresses, up; then `hold` it."""
+    if args.mtu is not None:
+        interfaces.set_mtu(name, args.mtu)
+    for address in addresses:
+        interfaces.add_address(name, address)
+    interfaces.set_up(name)
+    return hold(interfaces, [name], args)
+
+
+def show_listing(
+    found: Sequence[Any],
+    more: Callable[[Any], dict[str, Any]],
+    layout: str,
+    row: Callable[[Any], Sequence[str]],
+    headings: str,
+    *,
+    as_json: bool,
+) -> None:
+    """What there is.
+
+    Args:
+        found: interfaces.
+        more: facts that one of these has beyond those of all.
+        layout: of a line, for `str.format`.
+        row: one interface in it; empty texts are shown as `-`.
+        headings: of its columns.
+        as_json: for programs.
+    """
+    if as_json:
+        print(json.dumps([_facts(one) | more(one) for one in found], indent=2))
+        return
+    for words in [headings.split(), *([word or "-" for word in row(one)] for one in found)]:
+        print(layout.format(*words))
+
+
+def _facts(interface: Any) -> dict[str, Any]:
+    return {
+        "name": interface.name,
+        "up": interface.is_up,
+        "mac": interface.mac,
+        "mtu": interface.mtu_octets,
+        "addresses": list(interface.addresses),
+    }
 
 
 def hold(interfaces: Any, names: list[str], args: argparse.Namespace) -> int:
