@@ -151,6 +151,7 @@ def exchange(machines: list[Machine], benches: list[Bench], done: Callable[[], b
         assert machines[0].cpu.ticks < PATIENCE_TICKS
 
 
+@pytest.mark.slow
 def test_two_machines_and_linux_on_a_switch(
     ping: Path, start_switch: Callable[..., SwitchProcess], need_tool: NeedTool
 ) -> None:
