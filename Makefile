@@ -1,5 +1,6 @@
 # The one door. Everything that a target needs is installed by it, and found installed the next time.
-#   make lab      the first lab: two unmodified Debian kernels of two architectures ping each other through our switch
+#   make lab      the first lab: two unmodified Debian kernels on our own emulator ping each other through our switch
+#   make lab-qemu the same with QEMU's machines, of two architectures
 #   make test     all tests, real peers included          make check   format, lint, types, import contracts, clippy
 #   make bench    measurements against the originals      make fuzz    every parser, ten minutes each
 #   make interop  only the tests with real peers          make clean   remove what was built
@@ -10,15 +11,18 @@ BIN := $(VENV)/bin
 RUST := Cargo.toml Cargo.lock $(shell find switch/native vde/native plugs/native emulators -name '*.rs' -o -name Cargo.toml 2>/dev/null)
 PYTEST := $(BIN)/pytest
 
-.PHONY: lab test check bench bench-switch bench-plugs bench-wires bench-guests fuzz interop unit constraints clean
+.PHONY: lab lab-qemu test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz interop unit constraints clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.built
-	@setup/install-packages lab
+	@$(BIN)/vde up topologies/two-maltas.yaml --until-checked
+
+lab-qemu: $(VENV)/.built
+	@setup/install-packages qemu
 	@$(BIN)/vde up topologies/first.yaml --until-checked
 
 test: $(VENV)/.built
-	@setup/install-packages lab test bench
+	@setup/install-packages qemu test bench
 	cargo test --release --quiet --workspace
 	$(PYTEST)
 
@@ -26,7 +30,7 @@ unit: $(VENV)/.built
 	$(PYTEST) -m 'not interop and not slow'
 
 interop: $(VENV)/.built
-	@setup/install-packages lab test bench
+	@setup/install-packages qemu test bench
 	$(PYTEST) -m interop
 
 fuzz: $(VENV)/.built
@@ -40,7 +44,7 @@ check: $(VENV)/.tools
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
-bench: bench-switch bench-plugs bench-wires bench-guests
+bench: bench-switch bench-plugs bench-wires bench-guests bench-cpu
 
 bench-switch: $(VENV)/.built
 	@setup/install-packages test bench
@@ -51,13 +55,17 @@ bench-plugs: $(VENV)/.built
 	cargo build --release --quiet --package vdeplug_vdeshm
 	$(BIN)/python -m tests.bench.plugs
 
+bench-cpu: $(VENV)/.built
+	@setup/install-packages qemu test bench
+	$(BIN)/python -m tests.bench.cpu
+
 bench-wires: $(VENV)/.built
 	@setup/install-packages test bench
 	$(BIN)/python -m tests.bench.netem
 	$(BIN)/python -m tests.bench.wires --scenario throughput
 
 bench-guests: $(VENV)/.built
-	@setup/install-packages lab test bench
+	@setup/install-packages qemu test bench
 	$(BIN)/python -m tests.bench.guests
 
 $(VENV)/.tools: pyproject.toml setup/constraints setup/packages
