@@ -33,3 +33,8 @@ LATER: Mapping[str, frozenset[str]] = {
         vxlan
     """),
 }
+REMOVE = "remove it to run the lab without it"
+INSTEAD: Mapping[tuple[str, str], str] = {
+    ("file", "schedule"): "give the link a schedule of its own: 'schedule: [10s set loss=100%]'",
+}
+"""Hints where something else does the same. (A lab schedule would need a clock of the lab; wires have their own.)"""

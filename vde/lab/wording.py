@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 from vde.lab import schema
 from vde.lab.diagnostics import Code, Complaints, Place, did_you_mean, listed, shown
 from vde.lab.document import Keys, Node, find
-from vde.lab.later import LATER
+from vde.lab.later import INSTEAD, LATER, REMOVE
 
 KEY = "[key]"  # how Pydantic ends the location of a wrong key
 
@@ -143,9 +143,7 @@ def _unknown_key(path: Keys, tree: Node, complaints: Complaints) -> None:
     place = find(tree, path, key=True)
     name = room(owner)
     if key in LATER.get("node" if name == "group" else name, ()):
-        complaints.add(
-            Code.LATER, f"{subject(path)} is not supported yet", place, "remove it to run the lab without it"
-        )
+        complaints.add(Code.LATER, f"{subject(path)} is not supported yet", place, INSTEAD.get((name, key), REMOVE))
         return
     keys = keys_of(MODELS[name]) if name else frozenset()
     hint = did_you_mean(key, keys) or f"known keys: {listed(keys)}"
