@@ -136,7 +136,7 @@ def boot_contests() -> list[Contest]:
 
 def table(contests: Sequence[Contest], count: int | None) -> str:
     """Markdown: medians, and least and largest."""
-    rows = ["| emulator | seconds | " + ("MIPS |" if count else "|"), "|---|---:|" + ("---:|" if count else "")]
+    rows = ["| emulator | seconds |" + (" MIPS |" if count else ""), "|---|---:|" + ("---:|" if count else "")]
     for contest in contests:
         if not contest.seconds:
             rows.append(f"| {contest.name} | – ({contest.why}) |" + (" – |" if count else ""))
