@@ -212,7 +212,7 @@ def _inflate(octets: bytes, most_octets: int) -> bytes | str:
 
 def _entry(code: bytes, image_octets: int) -> int | None:
     """Where the wrapper goes when it is done: the first jump through t9 that leads into the image."""
-    words = struct.unpack(f"<{len(code) // 4}I", code[: len(code) // 4 * 4])
+    words: tuple[int, ...] = struct.unpack(f"<{len(code) // 4}I", code[: len(code) // 4 * 4])
     for at, word in enumerate(words):
         if word not in JUMPS:
             continue

@@ -93,6 +93,9 @@ def test_debian_boots_to_a_shell_and_finds_its_hardware() -> None:
         "pcnet32",
         "virtio_net",
     ]
+    shell.ask("echo first >/dev/ttyS1; echo second >/dev/ttyS2")
+    assert shell.outside.written["serial1"] == b"first\r\n"
+    assert shell.outside.written["cbus"] == b"second\r\n"
     lines = shell.ask("cat /proc/interrupts")
     assert int(re.search(r"(\d+) +XT-PIC +4 +ttyS0", lines)[1]) > 10  # type: ignore[index]
     assert int(re.search(r"(\d+) +MIPS +7 +timer", lines)[1]) > 100  # type: ignore[index]
