@@ -28,12 +28,15 @@ class ConsoleEnd:
             drops the rest, counted; `ready_octets` says how many it would take now.
         on_size: set by devices that tell their guest the window's size (columns, rows).
         ready_octets: set by devices that can say how many octets they would take now; None: any number.
+        lines: set by boards whose guests end a line with LF alone, in both directions; a terminal is told CR LF then,
+            and its Enter key is LF.
     """
 
     out: Callable[[bytes], None]
     on_input: Callable[[bytes], None] | None = None
     on_size: Callable[[int, int], None] | None = None
     ready_octets: Callable[[], int] | None = None
+    lines: bool = False
 
 
 @dataclass(slots=True)

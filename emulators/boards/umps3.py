@@ -292,6 +292,7 @@ def _units(
                 console = outside.console(name)
                 terminal = Terminal(name=name, irq=irq, events=events, out=console.out)
                 console.on_input = terminal.receive
+                console.lines = True
                 console.ready_octets = terminal.ready_octets
                 units.append(terminal)
     return units

@@ -110,7 +110,7 @@ class Carrier:
                 continue
             while not self._console.has_room:
                 await self._console.room_bell.wait()
-            self._console.put(part)
+            self._console.put(part.replace(b"\r", b"\n") if keys and self._console.end.lines else part)
             self._wake()
 
     async def carry_out(self, write: Callable[[bytes], Awaitable[None]]) -> None:
@@ -122,6 +122,15 @@ class Carrier:
                 return
             else:
                 await self._console.bell.wait()
+
+    async def to_terminal(self) -> None:
+        """The same, to standard output; with a carriage return where a raw terminal needs one."""
+
+        async def show(octets: bytes) -> None:
+            await _to_terminal(octets.replace(b"\n", b"\r\n") if raw and self._console.end.lines else octets)
+
+        raw = os.isatty(sys.stdin.fileno()) and os.isatty(sys.stdout.fileno())
+        await self.carry_out(show)
 
     async def to_stream(self, stream: trio.abc.SendStream) -> None:
         """The same, until the stream is broken."""
@@ -171,7 +180,7 @@ async def open_console(place: Place, carrier: Carrier) -> AsyncIterator[None]:
             async def carry_out() -> None:
                 match place.kind:
                     case "stdio":
-                        await carrier.carry_out(_to_terminal)
+                        await carrier.to_terminal()
                     case "file":
                         await carrier.carry_out(_to_file(descriptor))
                     case "fd":

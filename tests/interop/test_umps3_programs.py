@@ -179,3 +179,19 @@ def test_two_machines_and_linux_on_a_switch(
             guest.process.stdin.flush()
         for guest in (one, two):
             assert guest.process.wait(PATIENCE_S) == 0
+
+
+def test_lines_on_a_terminal(ping: Path) -> None:
+    """The kernel ends lines with LF; a terminal in raw mode is told CR LF, and its Enter key is LF to the kernel."""
+    config = configured(ping, {"eth0": "/run/nowhere", "terminal0": "term0.umps"})
+    ours, theirs = os.openpty()
+    command = [VDE, "guest", "umps3", config, "--nic", "none"]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL) as process:
+        os.close(theirs)
+        os.write(ours, b"1\r0\r")
+        shown = b""
+        while not shown.endswith(b"ready\r\n"):
+            shown += os.read(ours, 4096)
+        os.write(ours, b"q")
+        assert process.wait(PATIENCE_S) == 0
+    os.close(ours)
