@@ -18,7 +18,7 @@ CSRs emulated: 0, 1/16, 2/17, 3 (not BSWP, LAPPEN, DXMT2PD, EMBA), 4 (APAD_XMT, 
 masks), 5 (SPND, TOKINTD, LTINTEN, SINT), 6, 8–11 (LADRF), 12–14 (PADR), 15 (PROM, DRCVBC, DRCVPA, DLNKTST, DXMTFCS,
 LOOP, DTX, DRX), 24/25, 28/29, 30/31, 34/35 (rings), 47 (POLLINT), 58, 72, 74, 76, 78 (ring counters and lengths), 88
 and 89 (part), 112 (missed frames). Others read as their reset value or as written. BCRs emulated: 2, 4–7 (link), 9, 18,
-20 (software styles 0, 2, 3), 21, 22; Am79C973: 32–34.
+20 (software styles 0, 2, 3), 21, 22; Am79C973: 25–27 (kept, without effect), 32–34.
 
 Not emulated: EEPROM (BCR19 shows none), magic packets, sleep, GPSI, collisions, software style 1 (ILACC).
 
@@ -52,6 +52,7 @@ from emulators.devices.net.pcnet_registers import (
     BCR_LEDOUT,
     BCR_RESET,
     BCR_WRITABLE,
+    BCR_WRITABLE_MII,
     BROADCAST,
     CERR,
     CLOCK_NS,
@@ -376,7 +377,7 @@ class PcNet(PciFunction):
             address, register = divmod(self._bcr[33] & 0x3FF, 32)
             if address == PHY_ADDRESS:
                 self._phy.write(register, value)
-        elif number in BCR_WRITABLE or (number in (32, 33) and self._model.mii):
+        elif number in BCR_WRITABLE or (number in BCR_WRITABLE_MII and self._model.mii):
             self._bcr[number] = value
         else:
             self.mistakes += 1

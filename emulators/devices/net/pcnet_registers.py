@@ -67,6 +67,7 @@ CSR_STOPPED: Final = frozenset([1, 2, *range(8, 16), *range(18, 48), *range(60, 
 """Writable only while STOP or SPND is set."""
 BCR_RESET: Final = {0: 5, 1: 5, 2: 2, 4: 0xC0, 5: 0x84, 6: 0x88, 7: 0x90, 18: 0x9001, 19: 2, 20: 0x0200, 22: 0xFF06}
 BCR_WRITABLE: Final = frozenset([2, 4, 5, 6, 7, 9, 16, 17, 18, 21, 22])
+BCR_WRITABLE_MII: Final = frozenset([25, 26, 27, 32, 33])  # Am79C973: SRAM size, boundary and control; MII
 SOFTWARE_STYLES: Final = {0: 0x0200, 2: 0x0302, 3: 0x0303}  # BCR20: with SSIZE32 and CSRPCNET
 PHY_ADDRESS: Final = 30  # Am79C973: of the PHY within
 
