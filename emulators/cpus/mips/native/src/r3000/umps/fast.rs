@@ -12,7 +12,7 @@ use super::cpu::{Access, BY_ZERO, Cpu, Pending, RECENT, USER_BASE};
 use super::map::{Map, WHOLE_PAGES};
 use crate::r3000::alu;
 use crate::r3000::code::{Code, LATE, Op, PLACES, Page, SINK};
-use crate::table::Insn;
+use crate::table::{Format, Insn};
 use guest_memory::{Memory, PAGE_OCTETS, Stored};
 
 const OFFSET: u32 = PAGE_OCTETS - 1;
@@ -121,10 +121,23 @@ fn run_page(cpu: &mut Cpu, memory: &mut Memory, direct: Direct, page: &Page, at:
                     Simple::Done => {}
                     Simple::Loaded(value) if op.a & LATE == 0 => cpu.gpr[op.a as usize & 63] = value,
                     Simple::Loaded(value) => {
-                        cpu.pending = Pending::general(op.a & !LATE, value);
-                        pc = pc.wrapping_add(4);
-                        left -= 1;
-                        break Ended::Left;
+                        let register = op.a & !LATE;
+                        let next = page[(place + 1).min(PLACES)];
+                        if next.insn == Insn::Undecoded {
+                            break Ended::Undecoded(place + 1); // and load again
+                        }
+                        if next.notices(register) && !(left > 1 && beside(cpu, next, register, value)) {
+                            cpu.pending = Pending::general(register, value);
+                            pc = pc.wrapping_add(4);
+                            left -= 1;
+                            break Ended::Left;
+                        }
+                        if next.notices(register) {
+                            place += 1;
+                            left -= 1;
+                        } else {
+                            cpu.gpr[register as usize & 63] = value;
+                        }
                     }
                     Simple::WroteCode => {
                         pc = pc.wrapping_add(4);
@@ -258,6 +271,17 @@ macro_rules! computed {
         }
         Simple::Done
     }};
+}
+
+/// Execute `op` while `register` is still to get `value`: only what computes one register from others.
+#[inline(always)]
+fn beside(cpu: &mut Cpu, op: Op, register: u8, value: u32) -> bool {
+    let by_register = matches!(op.insn.row(), Some(row) if matches!(row.format, Format::DST | Format::DTS));
+    let c = if by_register { reg(cpu, op.imm as u8) } else { op.imm };
+    let Some(result) = alu::compute(op.insn, reg(cpu, op.b), c) else { return false };
+    cpu.gpr[register as usize & 63] = value;
+    cpu.gpr[op.a as usize & 63] = result;
+    true
 }
 
 /// Execute what is neither a branch nor rare.
