@@ -122,3 +122,24 @@ impl Log {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_access_is_told_once_and_answered_in_order() {
+        let mut log = Log::default();
+        assert_eq!(log.read(0x10, 4), Err(Unfinished::Exit(Exit::MmioRead { gpa: 0x10, octets: 4 })));
+        assert_eq!(log.pending(), Some((0x10, 4)));
+        log.answer(7);
+        log.rewind();
+        assert_eq!(log.read(0x10, 4), Ok(7));
+        assert!(matches!(log.write(0x10, 4, 8), Err(Unfinished::Exit(Exit::MmioWrite { .. }))));
+        log.rewind();
+        assert_eq!((log.read(0x10, 4), log.write(0x10, 4, 8)), (Ok(7), Ok(())));
+        log.fail();
+        log.rewind();
+        assert_eq!((log.read(0x10, 4), log.write(0x10, 4, 8)), (Ok(7), Err(Unfinished::BusError)));
+    }
+}

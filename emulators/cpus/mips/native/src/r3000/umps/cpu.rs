@@ -421,3 +421,37 @@ impl Cpu {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_steps_of_random_are_as_many_single_ones() {
+        for size in [4, 8, 16, 32, 64] {
+            for start in 0..size {
+                for steps in [0, 1, 2, 3, 62, 63, 64, 127, 1000] {
+                    let mut once = Cpu::new(0, size, u32::MAX);
+                    once.random = start << INDEX_SHIFT;
+                    let mut each = once.clone();
+                    once.step_random_by(steps);
+                    (0..steps).for_each(|_| each.step_random());
+                    assert_eq!(once.random, each.random, "size {size}, from {start}, {steps} steps");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_exception_and_its_return_leave_the_modes_as_they_were() {
+        let mut cpu = Cpu::new(0, 16, u32::MAX);
+        cpu.reset(0x100, 0);
+        for modes in 0..16 {
+            cpu.status = STATUS_CU0 | modes;
+            cpu.take(Exception::Syscall);
+            assert_eq!(cpu.status & 3, 0);
+            cpu.pop_modes();
+            assert_eq!(cpu.status & 0xf, modes);
+        }
+    }
+}
