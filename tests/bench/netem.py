@@ -36,8 +36,10 @@ from vde.image import cpio, store
 BOOT_S = 60.0
 READY = b"vde-guest ready:"
 DISTRIBUTIONS = Path("/usr/lib/tc")
-BRIDGE = "modprobe bridge; modprobe sch_netem; brctl addbr br0; brctl addif br0 eth0; brctl addif br0 eth1;"
-BRIDGE += " ip link set br0 up"
+BRIDGE = (
+    "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; modprobe bridge; modprobe sch_netem;"
+    " brctl addbr br0; brctl addif br0 eth0; brctl addif br0 eth1; ip link set br0 up"
+)
 
 
 class Box:
@@ -137,7 +139,7 @@ def box() -> Iterator[Box]:
 
 def by_box(setting: Setting, at: Box) -> Run:
     """netem in the guest."""
-    at.shell(f"/usr/tc qdisc replace dev eth1 root netem limit 5000 {setting.netem}")
+    at.shell(f"TC_LIB_DIR=/usr/lib/tc /usr/tc qdisc replace dev eth1 root netem limit 5000 {setting.netem}")
     for end in (at.left, at.right):
         end.setblocking(False)
         while True:  # what the guest's own kernel says on its networks

@@ -40,6 +40,7 @@ CLONE_NEWNET = 0x40000000  # sched.h
 HEADERS_OCTETS = 42  # Ethernet, IPv4, UDP: what netem sees more of than we send
 FRAME_OCTETS = 1000
 PATIENCE_S = 20.0
+HEAD = bytes.fromhex("ffffffffffff 020000000001 88b5")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -172,7 +173,6 @@ def measure(sender: socket.socket, receiver: socket.socket, setting: Setting, pa
     receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
     receiver.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     arrivals: list[tuple[int, float, float]] = []
-    head = bytes.fromhex("ffffffffffff 020000000001 88b5")
     begin = time.monotonic()
     for number in range(setting.count):
         due = begin + number * setting.gap_s
@@ -180,7 +180,7 @@ def measure(sender: socket.socket, receiver: socket.socket, setting: Setting, pa
             if due - now > 0.0003:
                 time.sleep(due - now - 0.0002)
         stamp = struct.pack("!Iq", number, time.time_ns())
-        sender.send((head + stamp).ljust(payload_octets, b"\0"))
+        sender.send((HEAD + stamp).ljust(payload_octets, b"\0"))
         _collect(receiver, arrivals, 0.0)
     while _collect(receiver, arrivals, 0.5):
         pass
@@ -193,6 +193,8 @@ def _collect(receiver: socket.socket, arrivals: list[tuple[int, float, float]], 
     with contextlib.suppress(TimeoutError, BlockingIOError):
         while True:
             data, ancillary, _, _ = receiver.recvmsg(2048, 64)
+            if not data.startswith(HEAD):
+                continue  # a kernel's own
             seconds, rest = struct.unpack("@qq", ancillary[0][2][:16])
             number, sent_ns = struct.unpack("!Iq", data[14:26])
             at_ns = seconds * 10**9 + rest
