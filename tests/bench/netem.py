@@ -35,7 +35,7 @@ from vde.image import cpio, store
 
 BOOT_S = 60.0
 READY = b"vde-guest ready:"
-DISTRIBUTIONS = Path("/usr/lib/tc")
+DISTRIBUTIONS = ("tc/*.dist", "*/tc/*.dist")  # below /usr/lib
 BRIDGE = (
     "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; modprobe bridge; modprobe sch_netem;"
     " brctl addbr br0; brctl addif br0 eth0; brctl addif br0 eth1; ip link set br0 up"
@@ -90,7 +90,9 @@ def tools() -> bytes:
     archive = cpio.Archive()
     files = {"usr/tc": Path(program)}
     files |= {library.lstrip("/"): Path(library) for library in libraries}
-    files |= {f"usr/lib/tc/{table.name}": table for table in DISTRIBUTIONS.glob("*.dist")}
+    files |= {
+        f"usr/lib/tc/{table.name}": table for pattern in DISTRIBUTIONS for table in Path("/usr/lib").glob(pattern)
+    }
     made: set[str] = set()
     for name, source in files.items():
         for parent in [*reversed(Path(name).parents)][1:]:
@@ -168,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     continue
                 cells = []
                 for side in (lambda setting: by_box(setting, at), by_wire):
-                    machine.wait_quiet(10.0, 10.0)
+                    machine.wait_quiet(10.0, 3.0)
                     disturbance = machine.Disturbance([])
                     cells.append(setting.show(side(setting)))
                     foreign.append(disturbance.pct())
