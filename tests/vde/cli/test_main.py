@@ -29,6 +29,7 @@ COMMANDS = [
     "ps",
     "schema",
     "tap",
+    "umps",
     "up",
     "validate",
     "view",
