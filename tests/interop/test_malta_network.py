@@ -63,9 +63,13 @@ def http_server(namespace: str, directory: Path) -> Iterator[None]:
             server.kill()
 
 
-@pytest.mark.parametrize("model", ["pcnet", "virtio"])
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [("pcnet", ""), ("virtio", ""), ("virtio", " virtio_pci.force_legacy=1")],
+    ids=["pcnet", "virtio", "virtio-legacy"],
+)
 def test_ping_and_ten_megabytes_both_ways(
-    host_peer: tuple[SwitchProcess, str], need_tool: NeedTool, short_path: Path, model: str
+    host_peer: tuple[SwitchProcess, str], need_tool: NeedTool, short_path: Path, model: str, words: str
 ) -> None:
     store.pull("debian-malta")
     switch, namespace = host_peer
@@ -75,8 +79,11 @@ def test_ping_and_ten_megabytes_both_ways(
     files.mkdir()
     (files / "ten").write_bytes(contents)
     nic = f"{model},mac=02:00:00:00:00:42,vde://{switch.directory}"
-    with malta("--nic", nic, append="hostname=m ip4=192.0.2.2/24 ip6=2001:db8::2/64") as guest:
+    with malta("--nic", nic, append="hostname=m ip4=192.0.2.2/24 ip6=2001:db8::2/64" + words) as guest:
         guest.wait_for("vde-guest ready: hostname=m eth0=192.0.2.2/24,2001:db8::2/64")
+        if model == "virtio":
+            features = guest.shell("cat /sys/class/net/eth0/device/features")
+            assert features[32] == ("0" if words else "1")  # VERSION_1
         assert guest.shell("cat /sys/class/net/eth0/address") == "02:00:00:00:00:42\n"
         for address in ("192.0.2.1", "2001:db8::1"):
             assert "3 packets received" in guest.shell(f"ping -c 3 {address}")
