@@ -4,12 +4,13 @@
     none         nowhere
     file:PATH    what the guest writes goes to a new file
     unix:PATH    a socket there; one client at a time, and what the guest writes to nobody is lost
-    fd:NUMBER    an inherited stream socket
+    fd:NUMBER    an inherited stream socket, at whose other end is a terminal (a lab's console)
 
 Input from something that is no terminal is typed as it is, and its end means nothing to the guest.
 """
 
 import contextlib
+import functools
 import os
 import socket
 import stat
@@ -102,15 +103,20 @@ class Carrier:
         self._keys = Keys()
         self.finishing = False
 
-    async def typed(self, octets: bytes, *, keys: bool = False) -> None:
-        """Give octets to the guest; waits while it has not read what it was given."""
+    async def typed(self, octets: bytes, *, keys: bool = False, terminal: bool = False) -> None:
+        """Give octets to the guest; waits while it has not read what it was given.
+
+        Args:
+            keys: Ctrl-] is for us.
+            terminal: they come from a terminal, whose Enter key is CR.
+        """
         for part in self._keys.split(octets) if keys else (octets,):
             if isinstance(part, str):
                 self._command(part)
                 continue
             while not self._console.has_room:
                 await self._console.room_bell.wait()
-            self._console.put(part.replace(b"\r", b"\n") if keys and self._console.end.lines else part)
+            self._console.put(part.replace(b"\r", b"\n") if terminal and self._console.end.lines else part)
             self._wake()
 
     async def carry_out(self, write: Callable[[bytes], Awaitable[None]]) -> None:
@@ -132,10 +138,14 @@ class Carrier:
         raw = os.isatty(sys.stdin.fileno()) and os.isatty(sys.stdout.fileno())
         await self.carry_out(show)
 
-    async def to_stream(self, stream: trio.abc.SendStream) -> None:
-        """The same, until the stream is broken."""
+    async def to_stream(self, stream: trio.abc.SendStream, *, terminal: bool = False) -> None:
+        """The same, until the stream is broken; `terminal`: at the end of which is a raw one."""
+
+        async def show(octets: bytes) -> None:
+            await stream.send_all(octets.replace(b"\n", b"\r\n") if terminal and self._console.end.lines else octets)
+
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            await self.carry_out(stream.send_all)
+            await self.carry_out(show)
 
     def finish(self) -> None:
         """The guest has written its last."""
@@ -148,11 +158,11 @@ class Carrier:
             self._console.take()
             await self._console.bell.wait()
 
-    async def from_stream(self, stream: trio.abc.ReceiveStream) -> None:
-        """What a peer types, until it closes."""
+    async def from_stream(self, stream: trio.abc.ReceiveStream, *, terminal: bool = False) -> None:
+        """What a peer types, until it closes; `terminal`: on one."""
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while octets := bytes(await stream.receive_some(CHUNK_OCTETS)):
-                await self.typed(octets)
+                await self.typed(octets, terminal=terminal)
 
     async def from_descriptor(self, descriptor: int) -> None:
         """What is typed there, until its end."""
@@ -163,7 +173,7 @@ class Carrier:
             octets = os.read(descriptor, CHUNK_OCTETS)
             if not octets:
                 return
-            await self.typed(octets, keys=keys)
+            await self.typed(octets, keys=keys, terminal=keys)
 
 
 @asynccontextmanager
@@ -184,7 +194,7 @@ async def open_console(place: Place, carrier: Carrier) -> AsyncIterator[None]:
                     case "file":
                         await carrier.carry_out(_to_file(descriptor))
                     case "fd":
-                        await carrier.to_stream(stream)
+                        await carrier.to_stream(stream, terminal=True)
                     case "unix":
                         await _serve(listener, carrier)
                 written.set()
@@ -204,7 +214,7 @@ async def open_console(place: Place, carrier: Carrier) -> AsyncIterator[None]:
                 case "fd":
                     stream = _inherited(int(place.what))
                     stack.callback(stream.socket.close)
-                    nursery.start_soon(carrier.from_stream, stream)
+                    nursery.start_soon(functools.partial(carrier.from_stream, stream, terminal=True))
             nursery.start_soon(carry_out)
             try:
                 yield
