@@ -103,6 +103,27 @@ impl Cpu {
         }
     }
 
+    /// A load of 4 or 8 octets.
+    #[inline]
+    pub(crate) fn load(&mut self, memory: &mut Memory, va: u32, octets: u32) -> Result<u64, Stop> {
+        match self.soft.read.find(va, self.user.into(), octets) {
+            Some(page) if octets == 4 => Ok(memory.load_u32(page, va).into()),
+            Some(page) => Ok(memory.load_u64(page, va)),
+            None => self.load_slow(memory, va, octets),
+        }
+    }
+
+    /// A store of 4 or 8 octets that is all that its instruction does.
+    #[inline]
+    pub(crate) fn store(&mut self, memory: &mut Memory, va: u32, octets: u32, value: u64) -> Result<(), Stop> {
+        match self.soft.write.find(va, self.user.into(), octets) {
+            Some(page) if octets == 4 => memory.store_u32(page, va, value as u32),
+            Some(page) => memory.store_u64(page, va, value),
+            None => return self.store_slow(memory, va, octets, value, true),
+        }
+        Ok(())
+    }
+
     #[cold]
     #[inline(never)]
     pub(crate) fn load_slow(&mut self, memory: &mut Memory, va: u32, octets: u32) -> Result<u64, Stop> {

@@ -128,8 +128,8 @@ impl Cpu {
                 return match op.insn {
                     Insn::Lwc1 => self.load_single(memory, va, op.a),
                     Insn::Ldc1 => self.load_double(memory, va, op.a),
-                    Insn::Swc1 => self.store_slow(memory, va, 4, self.single(op.a).into(), true),
-                    _ => self.store_slow(memory, va, 8, self.double(op.a)?, true),
+                    Insn::Swc1 => self.store(memory, va, 4, self.single(op.a).into()),
+                    _ => self.store(memory, va, 8, self.double(op.a)?),
                 };
             }
             Insn::Lwxc1 | Insn::Ldxc1 | Insn::Luxc1 | Insn::Swxc1 | Insn::Sdxc1 | Insn::Suxc1 => {
@@ -141,9 +141,9 @@ impl Cpu {
                     Insn::Lwxc1 => self.load_single(memory, va, fd),
                     Insn::Ldxc1 => self.load_double(memory, va, fd),
                     Insn::Luxc1 => self.load_double(memory, va & !7, fd),
-                    Insn::Swxc1 => self.store_slow(memory, va, 4, self.single(fs).into(), true),
-                    Insn::Sdxc1 => self.store_slow(memory, va, 8, self.double(fs)?, true),
-                    _ => self.store_slow(memory, va & !7, 8, self.double(fs)?, true),
+                    Insn::Swxc1 => self.store(memory, va, 4, self.single(fs).into()),
+                    Insn::Sdxc1 => self.store(memory, va, 8, self.double(fs)?),
+                    _ => self.store(memory, va & !7, 8, self.double(fs)?),
                 };
             }
             Insn::Prefx => {}
@@ -183,14 +183,14 @@ impl Cpu {
     }
 
     fn load_single(&mut self, memory: &mut Memory, va: u32, to: u8) -> Result<(), Stop> {
-        let value = self.load_slow(memory, va, 4)?;
+        let value = self.load(memory, va, 4)?;
         self.set_single(to, value as u32);
         Ok(())
     }
 
     fn load_double(&mut self, memory: &mut Memory, va: u32, to: u8) -> Result<(), Stop> {
         self.double(to)?;
-        let value = self.load_slow(memory, va, 8)?;
+        let value = self.load(memory, va, 8)?;
         self.set_double(to, value)
     }
 

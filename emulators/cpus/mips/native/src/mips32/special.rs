@@ -29,7 +29,7 @@ impl Cpu {
             }
             Insn::Ll => {
                 let va = self.regs[usize::from(op.b)].wrapping_add(op.imm);
-                let value = self.load_slow(memory, va, 4)? as u32;
+                let value = self.load(memory, va, 4)? as u32;
                 self.ll_bit = true;
                 self.cp0.ll_addr = self.translated(va, Access::Read)? >> 4;
                 self.regs[usize::from(op.a)] = value;
