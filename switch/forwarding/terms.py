@@ -20,7 +20,7 @@ FRAMES_PER_TURN = 32
 FRAMES_PER_SHORT_TURN = 8
 """The same, while somebody else sends single frames. Chosen: halves what these wait for."""
 FRAMES_AT_DETACH = 1024
-"""Frames that a client had sent before it left, taken when its socket is detached. Chosen: more than a kernel queues."""
+"""Frames that a client had sent before it left, taken when its socket is detached. Chosen: above a kernel queue."""
 LONE_TURNS = 4
 """So many turns of one frame in a row make an endpoint one that sends single frames (chosen),"""
 LONE_ROUNDS = 64

@@ -166,7 +166,7 @@ def test_two_machines_and_linux_on_a_switch(
             guest.process.stdin.flush()
         for guest, other in ((one, 2), (two, 1)):
             guest.wait_for("done\n", guest.wait_for(f"echo from {other}\n"))
-        view = [VDE, "view", "--net", f"vde://{switch.directory}", "--addr", "10.0.5.9/24", "--"]
+        view = [str(VDE), "view", "--net", f"vde://{switch.directory}", "--addr", "10.0.5.9/24", "--"]
         for last in (1, 2):
             pings = [need_tool("ping"), "-c", "3", "-i", "0.3", "-s", "900", f"10.0.5.{last}"]
             answer = subprocess.run([*view, *pings], capture_output=True, text=True, timeout=PATIENCE_S)
@@ -185,7 +185,7 @@ def test_lines_on_a_terminal(ping: Path) -> None:
     """The kernel ends lines with LF; a terminal in raw mode is told CR LF, and its Enter key is LF to the kernel."""
     config = configured(ping, {"eth0": "/run/nowhere", "terminal0": "term0.umps"})
     ours, theirs = os.openpty()
-    command = [VDE, "guest", "umps3", config, "--nic", "none"]
+    command = [str(VDE), "guest", "umps3", str(config), "--nic", "none"]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL) as process:
         os.close(theirs)
         os.write(ours, b"1\r0\r")

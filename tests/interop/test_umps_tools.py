@@ -21,10 +21,11 @@ need_tool = NeedTool()
 
 Run = Callable[[Sequence[str], str], int]
 Result = tuple[int, str, str, dict[str, bytes]]
+Both = Callable[[str, Run, Sequence[str], dict[str, bytes]], tuple[Result, Result]]
 
 
 @pytest.fixture
-def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Both:
     """Runs a tool of ours and its original on the same files; answers (ours, the original's)."""
 
     def run(name: str, tool: Run, arguments: Sequence[str], files: dict[str, bytes]) -> tuple[Result, Result]:
@@ -118,25 +119,25 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("arguments", MKDEV)
-def test_mkdev(both, arguments: str):
+def test_mkdev(both: Both, arguments: str) -> None:
     ours, theirs = both("mkdev", mkdev.run, arguments.split(), SOURCES)
     assert ours == theirs
 
 
 @pytest.mark.parametrize("text", ["", " ", " 5 ", "5 x", "\t7", "- 5", "0X1f", "+0", "-0x1", "0b1", "٣"])
-def test_numbers_as_strtoul_reads_them(both, text: str):
+def test_numbers_as_strtoul_reads_them(both: Both, text: str) -> None:
     ours, theirs = both("mkdev", mkdev.run, ["-d", "disk.umps", text, "1", "1"], {})
     assert ours == theirs
 
 
-def test_every_speed_of_rotation(both):
+def test_every_speed_of_rotation(both: Both) -> None:
     generator = random.Random(1)
     for rpm in generator.sample(range(360, 10801), 12):
         ours, theirs = both("mkdev", mkdev.run, ["-d", "d.umps", "1", "1", "1", str(rpm)], {})
         assert ours == theirs
 
 
-def test_every_speed_of_rotation_is_a_whole_number_of_microseconds():
+def test_every_speed_of_rotation_is_a_whole_number_of_microseconds() -> None:
     for rpm in range(360, 10801):
         (exact,) = struct.unpack("<f", struct.pack("<f", 60_000_000 / rpm))
         assert 5555 <= int(exact) <= 166_667
@@ -163,14 +164,14 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     "arguments", ["-k k", "-a k", "-m -a k", "-v -k k", "-b k", "-k", "", "k", "-k missing", "-q -k k", "-a k -m"]
 )
-def test_elf2umps_on_a_kernel(both, kernel: bytes, arguments: str):
+def test_elf2umps_on_a_kernel(both: Both, kernel: bytes, arguments: str) -> None:
     ours, theirs = both("elf2umps", elf2umps.run, arguments.split(), {"k": kernel})
     assert ours == theirs
 
 
 @pytest.mark.parametrize("arguments", ["-b {}", "-m -b {}", "-k {}", "-a {}"])
 @pytest.mark.parametrize("name", ["plain", "relocated", "none", "empty"])
-def test_elf2umps_on_objects(both, objects: dict[str, bytes], name: str, arguments: str):
+def test_elf2umps_on_objects(both: Both, objects: dict[str, bytes], name: str, arguments: str) -> None:
     ours, theirs = both("elf2umps", elf2umps.run, arguments.format(name).split(), objects)
     assert ours == theirs
 
@@ -179,7 +180,7 @@ def changed(elf: bytes, offset: int, layout: str, value: int) -> bytes:
     return elf[:offset] + struct.pack(layout, value) + elf[offset + struct.calcsize(layout) :]
 
 
-DAMAGE = {
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "nothing": lambda elf: b"",
     "text": lambda elf: b"this is no ELF file, but some text of a certain length, longer than a header would be",
     "magic": lambda elf: elf[:4],
@@ -194,7 +195,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("what", DAMAGE)
-def test_statuses_of_elf2umps_on_what_is_no_kernel(both, kernel: bytes, what: str):
+def test_statuses_of_elf2umps_on_what_is_no_kernel(both: Both, kernel: bytes, what: str) -> None:
     ours, theirs = both("elf2umps", elf2umps.run, ["-k", "k"], {"k": DAMAGE[what](kernel)})
     assert ours[0] == theirs[0] == 1
     assert bool(ours[2]) == bool(theirs[2])
@@ -230,18 +231,18 @@ OBJDUMP_FILES = {
 
 @pytest.mark.parametrize("options", ["", "-h", "-d", "-x", "-b", "-a", "-h -b", "-q"])
 @pytest.mark.parametrize("name", [*OBJDUMP_FILES, "missing.umps"])
-def test_objdump(both, options: str, name: str):
+def test_objdump(both: Both, options: str, name: str) -> None:
     ours, theirs = both("objdump", objdump.run, [*options.split(), name], OBJDUMP_FILES)
     assert ours == theirs
 
 
 @pytest.mark.parametrize("arguments", [[], ["-h"], ["-a", "-h"]])
-def test_objdump_without_a_file(both, arguments: list[str]):
+def test_objdump_without_a_file(both: Both, arguments: list[str]) -> None:
     ours, theirs = both("objdump", objdump.run, arguments, {})
     assert ours == theirs
 
 
-def test_objdump_of_a_kernel(both, kernel: bytes):
+def test_objdump_of_a_kernel(both: Both, kernel: bytes) -> None:
     made, _ = both("elf2umps", elf2umps.run, ["-k", "k"], {"k": kernel})
     ours, theirs = both("objdump", objdump.run, ["-a", "k.core.umps"], made[3])
     assert ours == theirs
@@ -249,7 +250,7 @@ def test_objdump_of_a_kernel(both, kernel: bytes):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_listing_of_any_instruction(both, seed: int):
+def test_the_listing_of_any_instruction(both: Both, seed: int) -> None:
     generator = random.Random(seed)
     words = []
     for opcode in range(64):

@@ -30,7 +30,7 @@ def run(machine: Machine, ticks: int = PATIENCE_TICKS) -> Outcome:
     return outcome
 
 
-def test_the_board_is_found_with_its_options():
+def test_the_board_is_found_with_its_options() -> None:
     spec = board.find("umps3")
     assert spec.consoles[:2] == ("terminal0", "terminal1")
     assert "printer7" in spec.consoles
@@ -40,25 +40,25 @@ def test_the_board_is_found_with_its_options():
         spec.read({"config": "m.json", "rom": "other"})
 
 
-def test_halt(tmp_path: Path):
+def test_halt(tmp_path: Path) -> None:
     machine, bench = tiny.make(tmp_path, HALT)
     assert run(machine) == Halted(umps3.HALTED, "System halted")
     assert bench.written["terminal0"] == b"System halted \n"
 
 
-def test_panic(tmp_path: Path):
+def test_panic(tmp_path: Path) -> None:
     machine, bench = tiny.make(tmp_path, PANIC)
     assert run(machine) == Halted(umps3.PANICKED, "kernel panic()")
     assert bench.written["terminal0"] == b"kernel panic()\n"
 
 
-def test_panic_without_a_terminal(tmp_path: Path):
+def test_panic_without_a_terminal(tmp_path: Path) -> None:
     machine, _ = tiny.make(tmp_path, PANIC, {"devices": {}})
     assert run(machine) == Halted(umps3.PANICKED, "kernel panic()")
 
 
 @pytest.mark.parametrize("rate", [1, 3])
-def test_power_off_takes_a_millisecond(tmp_path: Path, rate: int):
+def test_power_off_takes_a_millisecond(tmp_path: Path, rate: int) -> None:
     machine, _ = tiny.make(tmp_path, POWER_OFF, {"clock-rate": rate})
     assert run(machine) == PoweredOff(0)
     assert 1000 * rate < machine.cpu.ticks < 1000 * rate + 60
@@ -76,12 +76,12 @@ def test_power_off_takes_a_millisecond(tmp_path: Path, rate: int):
         [ori(A0, 0, 9), tiny.BREAK, NOP],  # a service that does not exist, and a kernel without a handler
     ],
 )
-def test_a_kernel_without_handlers_panics_at_an_exception(tmp_path: Path, code: list[int]):
+def test_a_kernel_without_handlers_panics_at_an_exception(tmp_path: Path, code: list[int]) -> None:
     machine, _ = tiny.make(tmp_path, code)
     assert run(machine) == Halted(umps3.PANICKED, "kernel panic()")
 
 
-def test_the_machine_describes_itself(tmp_path: Path):
+def test_the_machine_describes_itself(tmp_path: Path) -> None:
     registers = (0x00, 0x04, 0x08, 0x10, 0x1C, 0x24, 0x28, 0x3C)
     code = [*load(T0, 0x1000_0000), *load(T1, 0x2000_2000)]
     for at, register in enumerate(registers):
@@ -95,7 +95,7 @@ def test_the_machine_describes_itself(tmp_path: Path):
     assert found[4] == BOOT_INSTRUCTIONS + 4 + 3 * 4 + 1  # the clock is the number of the instruction that reads it
 
 
-def test_a_store_of_an_octet_is_a_whole_command(tmp_path: Path):
+def test_a_store_of_an_octet_is_a_whole_command(tmp_path: Path) -> None:
     code = [*load(T0, 0x1000_0254), ori(T1, 0, ord("B") << 8 | 2), sw(T1, T0, 12)]
     code += [lw(T2, T0, 8), ori(V0, 0, 3), bne(T2, V0, 2), NOP, 0x1000_FFFB, NOP]  # while busy
     code += [ori(T1, 0, 2), sb(T1, T0, 12), *HALT]
@@ -104,7 +104,7 @@ def test_a_store_of_an_octet_is_a_whole_command(tmp_path: Path):
     assert bench.written["terminal0"].startswith(b"BB")
 
 
-def test_a_second_processor_is_started_with_a_state(tmp_path: Path):
+def test_a_second_processor_is_started_with_a_state(tmp_path: Path) -> None:
     """INITCPU by hand: the state's address goes to the processor's place for states, then it is reset to 0x100."""
     second = 0x2000_3000
     state = 0x2000_2000
@@ -132,7 +132,7 @@ DISK = struct.pack("<7I", umps.DISK, 1, 1, 2, 16_666, 100, 80) + bytes(2 * 4096)
 FLASH = struct.pack("<3I", umps.FLASH, 2, 1000) + bytes(2 * 4096)
 
 
-def test_what_it_wants_of_the_outside(tmp_path: Path):
+def test_what_it_wants_of_the_outside(tmp_path: Path) -> None:
     tiny.make(tmp_path, HALT)
     path = tmp_path / "m.json"
     path.write_text(json.dumps({"devices": DRIVES}))
@@ -146,7 +146,7 @@ def test_what_it_wants_of_the_outside(tmp_path: Path):
     )
 
 
-def test_devices_are_where_their_names_say(tmp_path: Path):
+def test_devices_are_where_their_names_say(tmp_path: Path) -> None:
     bench = Bench([MemoryDisk(DISK), MemoryDisk(FLASH)], 2)
     machine, _ = tiny.make(tmp_path, HALT, {"devices": DRIVES}, bench=bench)
     registers = 0x1000_0000
@@ -160,7 +160,7 @@ def test_devices_are_where_their_names_say(tmp_path: Path):
     assert machine.devices["terminal6"].state()["waiting"] == b"typed"
 
 
-def test_more_networks_than_cards(tmp_path: Path):
+def test_more_networks_than_cards(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"3 networks, but .*m.json has 2 eth devices"):
         tiny.make(tmp_path, HALT, {"devices": DRIVES}, bench=Bench([MemoryDisk(DISK), MemoryDisk(FLASH)], 3))
 
@@ -169,7 +169,7 @@ def test_more_networks_than_cards(tmp_path: Path):
     ("disk", "text"),
     [(b"", "0 octets"), (FLASH, "a uMPS3 flash drive file; a disk file"), (DISK[:-1], "its header says 2 blocks")],
 )
-def test_damaged_drives(tmp_path: Path, disk: bytes, text: str):
+def test_damaged_drives(tmp_path: Path, disk: bytes, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         tiny.make(tmp_path, HALT, {"devices": DRIVES}, bench=Bench([MemoryDisk(disk), MemoryDisk(FLASH)], 2))
 
@@ -183,12 +183,12 @@ def test_damaged_drives(tmp_path: Path, disk: bytes, text: str):
         ({"boot": {"load-core-file": True, "core-file": "m.json"}}, "no uMPS3 file"),
     ],
 )
-def test_files_that_are_not_what_they_should_be(tmp_path: Path, config: dict[str, object], text: str):
+def test_files_that_are_not_what_they_should_be(tmp_path: Path, config: dict[str, object], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         tiny.make(tmp_path, HALT, config)
 
 
-def test_roms(tmp_path: Path):
+def test_roms(tmp_path: Path) -> None:
     tiny.make(tmp_path, HALT)
     path = tmp_path / "m.json"
     path.write_text('{"execution-rom": "none.rom.umps"}')
@@ -200,7 +200,7 @@ def test_roms(tmp_path: Path):
         umps3.build(umps3.Params(path), Bench())
 
 
-def test_a_rom_of_ones_own_that_ends_at_once(tmp_path: Path):
+def test_a_rom_of_ones_own_that_ends_at_once(tmp_path: Path) -> None:
     """Behind a ROM's last word is nothing, though a page is the least that memory has."""
     words = [0x1000_0003, NOP, NOP, NOP, *load(T0, 16 + 4 * 9), lw(T1, T0, 0), NOP, 0x1000_FFFF]
     (tmp_path / "e.rom.umps").write_bytes(umps.make_rom(struct.pack(f"<{len(words)}I", *words)))
@@ -231,7 +231,7 @@ BUSY = [
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=st.integers(0, 3000), cuts=st.lists(st.integers(1, 700), max_size=8))
-def test_a_machine_saved_anywhere_goes_on_to_the_same_state(tmp_path: Path, before: int, cuts: list[int]):
+def test_a_machine_saved_anywhere_goes_on_to_the_same_state(tmp_path: Path, before: int, cuts: list[int]) -> None:
     end = 6000
     whole, _ = tiny.make(tmp_path, BUSY)
     assert whole.run_for(end) == Done()
@@ -247,7 +247,7 @@ def test_a_machine_saved_anywhere_goes_on_to_the_same_state(tmp_path: Path, befo
     assert machine.state_hash() == whole.state_hash()
 
 
-def test_symbols_are_in_messages(tmp_path: Path):
+def test_symbols_are_in_messages(tmp_path: Path) -> None:
     stab = struct.pack("<I", umps.STAB) + b"00000001 00000000\nmain :FUN:0x200010B0:0x00000100:GLB\n"
     (tmp_path / "kernel.stab.umps").write_bytes(stab)
     machine, _ = tiny.make(tmp_path, HALT)

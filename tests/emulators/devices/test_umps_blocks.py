@@ -48,13 +48,13 @@ def does(bench: Bench, device: Disk | Flash, command: int, address: int = RAM) -
     return device.read(STATUS, 4), ticks
 
 
-def test_geometry_of_a_disk():
+def test_geometry_of_a_disk() -> None:
     device, _ = a_disk(Bench())
     assert device.read(DATA1, 4) == 4 << 16 | 2 << 8 | 8
 
 
 @pytest.mark.parametrize("scale", [1, 3])
-def test_a_seek_takes_time_by_distance_and_one_tick(scale: int):
+def test_a_seek_takes_time_by_distance_and_one_tick(scale: int) -> None:
     bench = Bench(scale)
     device, _ = a_disk(bench)
     assert does(bench, device, disk.SEEK | 3 << 8) == (1, 300 * scale + 1)
@@ -63,7 +63,7 @@ def test_a_seek_takes_time_by_distance_and_one_tick(scale: int):
     assert bench.pending
 
 
-def test_a_read_waits_for_its_sector():
+def test_a_read_waits_for_its_sector() -> None:
     bench = Bench()
     device, _ = a_disk(bench)
     # the clock shows 1: sector 0 passes; sector 3 comes after 1 and 2
@@ -73,14 +73,14 @@ def test_a_read_waits_for_its_sector():
     assert bench.memory.octets[BLOCK : 2 * BLOCK] == bytes([11]) * BLOCK
 
 
-def test_a_sector_that_has_just_passed_comes_round():
+def test_a_sector_that_has_just_passed_comes_round() -> None:
     bench = Bench()
     device, _ = a_disk(bench)
     bench.at(5 * SECTOR)  # the clock shows one more: sector 5, one tick of it has passed
     assert does(bench, device, disk.READ | 5 << 8) == (1, 1 + 7 * SECTOR + SHARE + 1024)
 
 
-def test_a_write_takes_memory_at_once_and_the_platter_goes_on_turning():
+def test_a_write_takes_memory_at_once_and_the_platter_goes_on_turning() -> None:
     bench = Bench()
     device, medium = a_disk(bench)
     bench.memory.write(RAM, b"w" * BLOCK)
@@ -108,7 +108,7 @@ def test_a_write_takes_memory_at_once_and_the_platter_goes_on_turning():
         (0xFF, 2),
     ],
 )
-def test_what_a_disk_does_not_have_is_answered_at_once(command: int, result: int):
+def test_what_a_disk_does_not_have_is_answered_at_once(command: int, result: int) -> None:
     bench = Bench()
     device, _ = a_disk(bench)
     assert does(bench, device, command) == (result, 0)
@@ -117,7 +117,7 @@ def test_what_a_disk_does_not_have_is_answered_at_once(command: int, result: int
 
 
 @pytest.mark.parametrize("address", [0, 0x1000_0054, RAM - 4, RAM + (128 << 10) - BLOCK + 4, RAM + 2, 0xFFFF_FFFC])
-def test_bad_addresses_of_dma(address: int):
+def test_bad_addresses_of_dma(address: int) -> None:
     bench = Bench()
     device, medium = a_disk(bench)
     before = bytes(medium.contents)
@@ -131,7 +131,7 @@ def test_bad_addresses_of_dma(address: int):
     assert medium.contents == before
 
 
-def test_drives_whose_medium_fails_and_drives_that_do_not_work():
+def test_drives_whose_medium_fails_and_drives_that_do_not_work() -> None:
     bench = Bench()
     device, _ = a_disk(bench, FailingDisk(bytes(28)))
     assert does(bench, device, disk.READ)[0] == 5
@@ -149,7 +149,7 @@ def test_drives_whose_medium_fails_and_drives_that_do_not_work():
     assert does(bench, read_only, disk.WRITE)[0] == 6
 
 
-def test_a_failed_write_is_not_read_back_from_the_buffer():
+def test_a_failed_write_is_not_read_back_from_the_buffer() -> None:
     bench = Bench()
     device, _ = a_disk(bench, MemoryDisk(bytes(28 + 64 * BLOCK), readonly=True))
     bench.memory.write(RAM, b"w" * BLOCK)
@@ -158,7 +158,7 @@ def test_a_failed_write_is_not_read_back_from_the_buffer():
     assert bench.memory.octets[:BLOCK] == bytes(BLOCK)
 
 
-def test_times_of_a_flash_drive():
+def test_times_of_a_flash_drive() -> None:
     bench = Bench(2)
     drive, medium = a_flash(bench)
     assert drive.read(DATA1, 4) == 16
@@ -173,13 +173,13 @@ def test_times_of_a_flash_drive():
 
 
 @pytest.mark.parametrize(("command", "result"), [(flash.READ | 16 << 8, 4), (flash.WRITE | 0xFFFFFF << 8, 5), (4, 2)])
-def test_what_a_flash_drive_does_not_have_is_answered_at_once(command: int, result: int):
+def test_what_a_flash_drive_does_not_have_is_answered_at_once(command: int, result: int) -> None:
     bench = Bench()
     drive, _ = a_flash(bench)
     assert does(bench, drive, command) == (result, 0)
 
 
-def test_drives_move_in_the_middle_of_a_write():
+def test_drives_move_in_the_middle_of_a_write() -> None:
     bench = Bench()
     device, _ = a_disk(bench)
     bench.memory.write(RAM, b"m" * BLOCK)
@@ -196,7 +196,7 @@ def test_drives_move_in_the_middle_of_a_write():
 
 
 @pytest.mark.parametrize("change", [{"cylinder": 4}, {"buffered": [1]}, {"block": b"short"}, {"block": 7}])
-def test_a_damaged_state_is_refused(change: dict[str, object]):
+def test_a_damaged_state_is_refused(change: dict[str, object]) -> None:
     device, _ = a_disk(Bench())
     with pytest.raises(SnapshotError):
         device.from_state({**device.state(), **change})
@@ -204,7 +204,7 @@ def test_a_damaged_state_is_refused(change: dict[str, object]):
 
 @pytest.mark.fuzz
 @given(accesses(16, widths=(4,)))
-def test_any_accesses_to_a_disk(operations: list[Access]):
+def test_any_accesses_to_a_disk(operations: list[Access]) -> None:
     bench = Bench()
     device, medium = a_disk(bench)
     octets = len(medium.contents)
@@ -217,7 +217,7 @@ def test_any_accesses_to_a_disk(operations: list[Access]):
 
 @pytest.mark.fuzz
 @given(accesses(16, widths=(4,)))
-def test_any_accesses_to_a_flash_drive(operations: list[Access]):
+def test_any_accesses_to_a_flash_drive(operations: list[Access]) -> None:
     bench = Bench()
     drive, medium = a_flash(bench)
     octets = len(medium.contents)

@@ -65,7 +65,7 @@ class Board:
         self.bus.write(offset, size, value)
 
 
-def test_constants_clock_and_installed_devices():
+def test_constants_clock_and_installed_devices() -> None:
     board = Board(scale=5)
     board.bench.at((7 << 32) + 8)
     assert [board.get(offset) for offset in (0, 4, 0x28, 0x24)] == [0x2000_0000, 0x4_0000, 0x8000_0000, 5]
@@ -73,14 +73,14 @@ def test_constants_clock_and_installed_devices():
     assert [board.get(0x2C + 4 * line) for line in range(5)] == [0, 0, 0, 8, 0]
 
 
-def test_what_is_not_there_reads_zero_and_ignores_writes():
+def test_what_is_not_there_reads_zero_and_ignores_writes() -> None:
     board = Board()
     for offset in (0x54, 0x2D4, 0x2FC, 0x3C0, 0x3FC, 0x414, 0x4FC, 0x510, 0x514):
         board.put(offset, 0xFFFF_FFFF)
         assert board.get(offset) == 0
 
 
-def test_parts_of_words():
+def test_parts_of_words() -> None:
     board = Board()
     assert board.get(0x00 + 3, size=1) == 0x20
     assert board.get(0x28 + 2, size=2) == 0x8000
@@ -94,7 +94,7 @@ def test_parts_of_words():
     assert board.paper == b"C"
 
 
-def test_a_device_interrupts_processor_0_until_it_is_acknowledged():
+def test_a_device_interrupts_processor_0_until_it_is_acknowledged() -> None:
     board = Board(2)
     board.put(PRINTER3 + 4, 2)
     board.bench.until_quiet()
@@ -105,7 +105,7 @@ def test_a_device_interrupts_processor_0_until_it_is_acknowledged():
     assert board.get(0x40 + 3 * 4) == 0
 
 
-def test_a_line_stays_while_any_of_its_devices_interrupts():
+def test_a_line_stays_while_any_of_its_devices_interrupts() -> None:
     board = Board()
     first, second = board.routing.input(7, 0), board.routing.input(7, 5)
     first(True)
@@ -118,7 +118,7 @@ def test_a_line_stays_while_any_of_its_devices_interrupts():
     second(False)  # spurious
 
 
-def test_fixed_routes():
+def test_fixed_routes() -> None:
     board = Board(3)
     entry = 0x300 + 4 * ((6 - 2) * 8 + 3)
     board.put(entry, 0xFFFF_0002)
@@ -137,7 +137,7 @@ def test_fixed_routes():
     assert board.routing.lost == 1
 
 
-def test_dynamic_routes_take_turns_and_follow_the_priority():
+def test_dynamic_routes_take_turns_and_follow_the_priority() -> None:
     board = Board(4)
     entry = 0x300 + 4 * ((6 - 2) * 8 + 3)
     board.put(entry, DYNAMIC | 0b1110)
@@ -158,7 +158,7 @@ def test_dynamic_routes_take_turns_and_follow_the_priority():
     assert not any(board.lines.values())
 
 
-def test_messages_between_processors():
+def test_messages_between_processors() -> None:
     board = Board(3)
     board.put(0x404, 0b110 << 8 | 0x42, processor=0)
     assert board.bench.until_quiet() == 20
@@ -176,7 +176,7 @@ def test_messages_between_processors():
     board.put(0x400, 0, 1)
 
 
-def test_the_words_of_the_bios_are_every_processors_own():
+def test_the_words_of_the_bios_are_every_processors_own() -> None:
     board = Board(2)
     board.put(0x40C, 11, 0)
     board.put(0x410, 12, 0)
@@ -184,7 +184,7 @@ def test_the_words_of_the_bios_are_every_processors_own():
     assert [board.get(0x40C, 0), board.get(0x410, 0), board.get(0x40C, 1), board.get(0x410, 1)] == [11, 12, 21, 0]
 
 
-def test_processors_are_started_and_halted_and_the_power_is_switched_off():
+def test_processors_are_started_and_halted_and_the_power_is_switched_off() -> None:
     board = Board(4, scale=2)
     assert [board.get(offset) for offset in (0x500, 0x508, 0x50C)] == [4, 0x1FC0_0000, 0]
     board.put(0x508, 0x100)
@@ -202,7 +202,7 @@ def test_processors_are_started_and_halted_and_the_power_is_switched_off():
     assert board.done == [("reset", 3, 0x100, 0x2000_8000), ("halt", 3), ("off",)]
 
 
-def test_the_interval_timer_interrupts_when_it_passes_zero():
+def test_the_interval_timer_interrupts_when_it_passes_zero() -> None:
     board = Board()
     timer, bench = board.timer, board.bench
     assert board.get(0x20) == 0xFFFF_FFFF - 1  # the first instruction sees it one tick on
@@ -222,7 +222,7 @@ def test_the_interval_timer_interrupts_when_it_passes_zero():
 
 
 @pytest.mark.parametrize("scale", range(1, 100))
-def test_ticks_and_nanoseconds_agree(scale: int):
+def test_ticks_and_nanoseconds_agree(scale: int) -> None:
     timeline = Timeline()
     clock = Clock(timeline, scale)
     for tick in (0, 1, 2, 3, 97, 12_345, 10**9 + 7, 10**12 + 13):
@@ -232,7 +232,7 @@ def test_ticks_and_nanoseconds_agree(scale: int):
         assert -(-clock.ns(tick + 1) * (scale * 10**6) // 10**9) == tick
 
 
-def test_events_of_one_time_happen_in_the_order_of_their_asking():
+def test_events_of_one_time_happen_in_the_order_of_their_asking() -> None:
     bench = Bench()
     happened: list[tuple[str, int]] = []
     first = bench.events.register("first", lambda number: happened.append(("first", number)))
@@ -245,7 +245,7 @@ def test_events_of_one_time_happen_in_the_order_of_their_asking():
     assert happened == [("first", 3), ("second", 1), ("first", 2), ("second", 4)]
 
 
-def test_too_many_events_are_lost():
+def test_too_many_events_are_lost() -> None:
     bench = Bench()
     ask = bench.events.register("one", lambda: None)
     for _ in range(events.MOST_EVENTS + 3):
@@ -257,7 +257,7 @@ def test_too_many_events_are_lost():
     "queue",
     [[[1, 1, "nobody"]], [[1, 1]], ["text"], [[1, "one", 1]], [[-1, 1, "one"]], [[1, 1, "one", 1, 2, 3, 4, 5]]],
 )
-def test_damaged_queues_are_refused(queue: list[object]):
+def test_damaged_queues_are_refused(queue: list[object]) -> None:
     bench = Bench()
     bench.events.register("one", lambda: None)
     with pytest.raises(SnapshotError):
@@ -266,7 +266,7 @@ def test_damaged_queues_are_refused(queue: list[object]):
 
 @pytest.mark.fuzz
 @given(accesses(OCTETS))
-def test_any_accesses_to_the_bus(operations: list[Access]):
+def test_any_accesses_to_the_bus(operations: list[Access]) -> None:
     board = Board(3)
     for number, operation in enumerate(operations):
         board.current = number % 3
@@ -291,7 +291,7 @@ def test_any_accesses_to_the_bus(operations: list[Access]):
         {"interfaces": [{"devices": [0] * 5, "asserted": 0, "inbox": [[9, 9]], "priority": 0, "bios": [0, 0]}]},
     ],
 )
-def test_a_damaged_state_of_the_routing_is_refused(change: dict[str, object]):
+def test_a_damaged_state_of_the_routing_is_refused(change: dict[str, object]) -> None:
     board = Board()
     with pytest.raises(SnapshotError):
         board.routing.from_state({**board.routing.state(), **change})

@@ -25,7 +25,7 @@ def a_terminal(bench: Bench) -> tuple[Terminal, bytearray]:
 
 
 @pytest.mark.parametrize("scale", [1, 7, 99])
-def test_a_printer_prints_in_eight_microseconds(scale: int):
+def test_a_printer_prints_in_eight_microseconds(scale: int) -> None:
     bench = Bench(scale)
     device, paper = a_printer(bench)
     assert device.read(STATUS, 4) == 1
@@ -40,7 +40,7 @@ def test_a_printer_prints_in_eight_microseconds(scale: int):
     assert not bench.pending
 
 
-def test_a_busy_printer_takes_nothing():
+def test_a_busy_printer_takes_nothing() -> None:
     bench = Bench()
     device, paper = a_printer(bench)
     device.write(DATA0, 4, ord("a"))
@@ -52,7 +52,7 @@ def test_a_busy_printer_takes_nothing():
     assert device.read(COMMAND, 4) == printer.PRINT
 
 
-def test_a_printer_resets_in_forty_microseconds():
+def test_a_printer_resets_in_forty_microseconds() -> None:
     bench = Bench()
     device, _ = a_printer(bench)
     device.write(COMMAND, 4, 0)
@@ -61,7 +61,7 @@ def test_a_printer_resets_in_forty_microseconds():
     assert bench.pending
 
 
-def test_an_unknown_command_is_answered_at_once():
+def test_an_unknown_command_is_answered_at_once() -> None:
     bench = Bench()
     device, _ = a_printer(bench)
     device.write(COMMAND, 4, 0x102)
@@ -70,7 +70,7 @@ def test_an_unknown_command_is_answered_at_once():
     assert device.mistakes == 1
 
 
-def test_a_printer_that_does_not_work():
+def test_a_printer_that_does_not_work() -> None:
     bench = Bench()
     device, paper = a_printer(bench)
     device.working = False
@@ -83,7 +83,7 @@ def test_a_printer_that_does_not_work():
     assert device.read(STATUS, 4) == 1
 
 
-def test_status_and_data1_of_a_printer_cannot_be_written():
+def test_status_and_data1_of_a_printer_cannot_be_written() -> None:
     bench = Bench()
     device, _ = a_printer(bench)
     device.write(STATUS, 4, 9)
@@ -91,7 +91,7 @@ def test_status_and_data1_of_a_printer_cannot_be_written():
     assert (device.read(STATUS, 4), device.read(DATA1, 4)) == (1, 0)
 
 
-def test_a_terminal_transmits():
+def test_a_terminal_transmits() -> None:
     bench = Bench(2)
     device, screen = a_terminal(bench)
     device.write(TRANSM_COMMAND, 4, ord("x") << 8 | terminal.CHARACTER)
@@ -102,7 +102,7 @@ def test_a_terminal_transmits():
     assert bench.pending
 
 
-def test_a_terminal_receives_what_waits():
+def test_a_terminal_receives_what_waits() -> None:
     bench = Bench()
     device, _ = a_terminal(bench)
     device.receive(b"hi\xff")
@@ -114,7 +114,7 @@ def test_a_terminal_receives_what_waits():
 
 
 @pytest.mark.parametrize(("typed_at", "seen_at"), [(0, 80), (79, 80), (80, 80), (81, 160), (801, 880)])
-def test_the_receiver_looks_every_eighty_microseconds(typed_at: int, seen_at: int):
+def test_the_receiver_looks_every_eighty_microseconds(typed_at: int, seen_at: int) -> None:
     bench = Bench()
     device, _ = a_terminal(bench)
     device.write(RECV_COMMAND, 4, terminal.CHARACTER)
@@ -126,7 +126,7 @@ def test_the_receiver_looks_every_eighty_microseconds(typed_at: int, seen_at: in
     assert device.read(RECV_STATUS, 4) == ord("a") << 8 | 5
 
 
-def test_an_interrupt_stays_while_the_other_half_has_one():
+def test_an_interrupt_stays_while_the_other_half_has_one() -> None:
     bench = Bench()
     device, _ = a_terminal(bench)
     device.receive(b"a")
@@ -139,7 +139,7 @@ def test_an_interrupt_stays_while_the_other_half_has_one():
     assert not bench.pending
 
 
-def test_terminal_commands_are_compared_as_the_original_does():
+def test_terminal_commands_are_compared_as_the_original_does() -> None:
     bench = Bench()
     device, screen = a_terminal(bench)
     device.write(RECV_COMMAND, 4, 0x4102)  # the whole word counts here
@@ -151,7 +151,7 @@ def test_terminal_commands_are_compared_as_the_original_does():
     assert bench.until_quiet() == 400
 
 
-def test_a_terminal_that_does_not_work():
+def test_a_terminal_that_does_not_work() -> None:
     bench = Bench()
     device, screen = a_terminal(bench)
     device.working = False
@@ -163,14 +163,14 @@ def test_a_terminal_that_does_not_work():
     assert not screen
 
 
-def test_typing_faster_than_the_guest_reads_is_counted():
+def test_typing_faster_than_the_guest_reads_is_counted() -> None:
     bench = Bench()
     device, _ = a_terminal(bench)
     device.receive(bytes(terminal.QUEUE_OCTETS + 7))
     assert device.dropped_octets == 7
 
 
-def test_a_terminal_moves_in_the_middle_of_everything():
+def test_a_terminal_moves_in_the_middle_of_everything() -> None:
     bench = Bench()
     device, _ = a_terminal(bench)
     device.write(RECV_COMMAND, 4, terminal.CHARACTER)
@@ -200,7 +200,7 @@ def test_a_terminal_moves_in_the_middle_of_everything():
         {"looks": -1},
     ],
 )
-def test_a_damaged_state_is_refused(change: dict[str, object]):
+def test_a_damaged_state_is_refused(change: dict[str, object]) -> None:
     bench = Bench()
     device, _ = a_terminal(bench)
     with pytest.raises(SnapshotError):
@@ -209,7 +209,7 @@ def test_a_damaged_state_is_refused(change: dict[str, object]):
 
 @pytest.mark.fuzz
 @given(accesses(16, widths=(4,)))
-def test_any_accesses_to_a_printer(operations: list[Access]):
+def test_any_accesses_to_a_printer(operations: list[Access]) -> None:
     bench = Bench()
     device, _ = a_printer(bench)
     exercise(device, bench.timeline, 16, operations)
@@ -219,7 +219,7 @@ def test_any_accesses_to_a_printer(operations: list[Access]):
 
 @pytest.mark.fuzz
 @given(accesses(16, widths=(4,)))
-def test_any_accesses_to_a_terminal(operations: list[Access]):
+def test_any_accesses_to_a_terminal(operations: list[Access]) -> None:
     bench = Bench()
     device, _ = a_terminal(bench)
     device.receive(b"abc" * 100)

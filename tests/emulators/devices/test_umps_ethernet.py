@@ -46,7 +46,7 @@ def frame(to: bytes = OURS, octets: int = 60) -> bytes:
     return to + OTHER + b"\x08\x00" + (bytes(range(256)) * 8)[: octets - 14]
 
 
-def test_the_configuration_at_the_start():
+def test_the_configuration_at_the_start() -> None:
     bench = Bench()
     device, _ = card(bench)
     assert does(bench, device, ethernet.READ_CONFIGURATION) == (1, 40)
@@ -55,7 +55,7 @@ def test_the_configuration_at_the_start():
     assert bench.pending
 
 
-def test_configuring_with_and_without_an_address():
+def test_configuring_with_and_without_an_address() -> None:
     bench = Bench()
     device, _ = card(bench)
     assert does(bench, device, ethernet.CONFIGURE, (SET_ADDRESS | NAMED) << 16 | 0x0203, 0x0405_0607) == (1, 40)
@@ -65,7 +65,7 @@ def test_configuring_with_and_without_an_address():
 
 
 @pytest.mark.parametrize("scale", [1, 13])
-def test_reading_takes_its_time_even_if_there_is_nothing(scale: int):
+def test_reading_takes_its_time_even_if_there_is_nothing(scale: int) -> None:
     bench = Bench(scale)
     device, _ = card(bench)
     assert does(bench, device, ethernet.READ, RAM, 99) == (1, 1220 * scale)
@@ -73,7 +73,7 @@ def test_reading_takes_its_time_even_if_there_is_nothing(scale: int):
     assert does(bench, device, 0) == (1, 200 * scale)
 
 
-def test_frames_are_read_in_order_and_bit_7_tells_of_more():
+def test_frames_are_read_in_order_and_bit_7_tells_of_more() -> None:
     bench = Bench()
     device, _ = card(bench)
     device.receive(frame(octets=61))
@@ -85,7 +85,7 @@ def test_frames_are_read_in_order_and_bit_7_tells_of_more():
     assert device.read(DATA1, 4) == 100
 
 
-def test_a_long_frame_is_cut_and_a_full_queue_drops():
+def test_a_long_frame_is_cut_and_a_full_queue_drops() -> None:
     bench = Bench()
     device, _ = card(bench)
     for _ in range(20):
@@ -105,7 +105,7 @@ def test_a_long_frame_is_cut_and_a_full_queue_drops():
         (PROMISC, OTHER, True),
     ],
 )
-def test_the_filter(mode: int, to: bytes, taken: bool):
+def test_the_filter(mode: int, to: bytes, taken: bool) -> None:
     bench = Bench()
     device, _ = card(bench)
     configure(bench, device, mode)
@@ -114,7 +114,7 @@ def test_the_filter(mode: int, to: bytes, taken: bool):
     assert device.read(DATA1, 4) == (60 if taken else 0)
 
 
-def test_writing_with_and_without_our_name():
+def test_writing_with_and_without_our_name() -> None:
     bench = Bench()
     device, sent = card(bench)
     bench.memory.write(RAM, frame(OTHER, 61))
@@ -125,7 +125,7 @@ def test_writing_with_and_without_our_name():
 
 
 @pytest.mark.parametrize("octets", [0, 1, 13])
-def test_what_is_no_frame_is_not_sent(octets: int):
+def test_what_is_no_frame_is_not_sent(octets: int) -> None:
     bench = Bench()
     device, sent = card(bench)
     assert does(bench, device, ethernet.WRITE, RAM, octets)[0] == 1
@@ -133,7 +133,7 @@ def test_what_is_no_frame_is_not_sent(octets: int):
 
 
 @pytest.mark.parametrize(("address", "octets"), [(RAM, 4097), (RAM, 0xFFFF_FFFF), (RAM + 2, 60), (0x1000_0000, 60)])
-def test_a_bad_write_is_answered_at_once(address: int, octets: int):
+def test_a_bad_write_is_answered_at_once(address: int, octets: int) -> None:
     bench = Bench()
     device, sent = card(bench)
     assert does(bench, device, ethernet.WRITE, address, octets) == (7, 0)
@@ -141,7 +141,7 @@ def test_a_bad_write_is_answered_at_once(address: int, octets: int):
     assert not sent
 
 
-def test_a_read_to_nowhere():
+def test_a_read_to_nowhere() -> None:
     bench = Bench()
     device, _ = card(bench)
     device.receive(frame())
@@ -149,13 +149,13 @@ def test_a_read_to_nowhere():
 
 
 @pytest.mark.parametrize("command", [6, 0x102, 0xFFFF_FFFF])
-def test_unknown_commands(command: int):
+def test_unknown_commands(command: int) -> None:
     bench = Bench()
     device, _ = card(bench)
     assert does(bench, device, command) == (2, 0)
 
 
-def test_a_frame_that_arrives_interrupts_at_the_next_look():
+def test_a_frame_that_arrives_interrupts_at_the_next_look() -> None:
     bench = Bench()
     device, _ = card(bench)
     configure(bench, device, INTERRUPT | PROMISC)  # looks at 40 + 610, 40 + 1220, …
@@ -172,7 +172,7 @@ def test_a_frame_that_arrives_interrupts_at_the_next_look():
     assert does(bench, device, ethernet.READ)[0] == 1
 
 
-def test_the_look_falls_on_the_tick_at_which_the_original_looks():
+def test_the_look_falls_on_the_tick_at_which_the_original_looks() -> None:
     bench = Bench()
     device, _ = card(bench)
     configure(bench, device, INTERRUPT | PROMISC)
@@ -182,7 +182,7 @@ def test_the_look_falls_on_the_tick_at_which_the_original_looks():
     assert deadline == (40 + 1220) * 1000
 
 
-def test_a_look_within_a_command_ends_it_early():
+def test_a_look_within_a_command_ends_it_early() -> None:
     bench = Bench()
     device, sent = card(bench)
     configure(bench, device, INTERRUPT | PROMISC)
@@ -195,7 +195,7 @@ def test_a_look_within_a_command_ends_it_early():
     assert device.read(STATUS, 4) == 0x81
 
 
-def test_looks_end_when_the_mode_says_so():
+def test_looks_end_when_the_mode_says_so() -> None:
     bench = Bench()
     device, _ = card(bench)
     configure(bench, device, INTERRUPT)
@@ -207,7 +207,7 @@ def test_looks_end_when_the_mode_says_so():
     assert bench.asked[asked:] == []
 
 
-def test_a_card_that_does_not_work():
+def test_a_card_that_does_not_work() -> None:
     bench = Bench()
     device, sent = card(bench)
     device.working = False
@@ -218,7 +218,7 @@ def test_a_card_that_does_not_work():
     assert not sent
 
 
-def test_a_card_moves_in_the_middle_of_a_write():
+def test_a_card_moves_in_the_middle_of_a_write() -> None:
     bench = Bench()
     device, _ = card(bench)
     bench.memory.write(RAM, frame(OTHER))
@@ -241,7 +241,7 @@ def test_a_card_moves_in_the_middle_of_a_write():
 @pytest.mark.parametrize(
     "change", [{"address": b"short"}, {"queue": [b""] * 17}, {"queue": ["x"]}, {"mode": 256}, {"polling": 1}]
 )
-def test_a_damaged_state_is_refused(change: dict[str, object]):
+def test_a_damaged_state_is_refused(change: dict[str, object]) -> None:
     device, _ = card(Bench())
     with pytest.raises(SnapshotError):
         device.from_state({**device.state(), **change})
@@ -249,7 +249,7 @@ def test_a_damaged_state_is_refused(change: dict[str, object]):
 
 @pytest.mark.fuzz
 @given(accesses(16, widths=(4,)), st.lists(st.binary(min_size=14, max_size=2000), max_size=20))
-def test_any_accesses_and_any_frames(operations: list[Access], frames: list[bytes]):
+def test_any_accesses_and_any_frames(operations: list[Access], frames: list[bytes]) -> None:
     bench = Bench()
     device, _ = card(bench)
     for number, operation in enumerate(operations):

@@ -62,7 +62,7 @@ def build_kernel(place: Path, sources: Sequence[Path], need_tool: NeedTool) -> P
     objects = []
     for source in sources:
         target = place / f"{source.stem}.o"
-        command = [compiler, *FLAGS, f"-I{INCLUDE}", f"-I{source.parent}", "-c", source, "-o", target]
+        command = [compiler, *FLAGS, f"-I{INCLUDE}", f"-I{source.parent}", "-c", str(source), "-o", str(target)]
         subprocess.run(command, check=True, timeout=120)
         objects.append(target)
     kernel = place / "kernel"

@@ -73,7 +73,7 @@ def faults(text: str) -> list[str]:
     return str(raised.value).splitlines()
 
 
-def test_a_file_of_the_original():
+def test_a_file_of_the_original() -> None:
     config = parse(ORIGINAL)
     assert (config.processors, config.clock_rate, config.tlb_size, config.tlb_floor) == (4, 2, 32, 0x4000_0000)
     assert (config.ram_frames, config.ram_octets, config.asid) == (128, 128 * 4096, 64)
@@ -90,19 +90,19 @@ def test_a_file_of_the_original():
     assert config.of_kind("eth") == [(0, config.devices["eth", 0]), (1, config.devices["eth", 1])]
 
 
-def test_what_an_empty_object_says(tmp_path: Path):
+def test_what_an_empty_object_says(tmp_path: Path) -> None:
     config = parse_config(b"{}", "m.json", tmp_path)
     assert config == MachineConfig("m.json", core=tmp_path / "kernel.core.umps")
     (tmp_path / "kernel.stab.umps").write_bytes(b"")
     assert parse_config(b"{}", "m.json", tmp_path).symbols == tmp_path / "kernel.stab.umps"
 
 
-def test_the_end_of_ram_as_tlb_floor():
+def test_the_end_of_ram_as_tlb_floor() -> None:
     config = parse('{"tlb-floor-address": "0x00000000", "num-ram-frames": 100}')
     assert config.tlb_floor == 0x2000_0000 + 100 * 4096
 
 
-def test_no_core_file():
+def test_no_core_file() -> None:
     assert parse('{"boot": {"load-core-file": false, "core-file": ""}}').core is None
 
 
@@ -158,12 +158,12 @@ def test_no_core_file():
         ('{"clock-rate": 1, "clock-rate": 2}', "clock-rate: 2: it once (it was 1 before) was expected"),
     ],
 )
-def test_faults(text: str, fault: str):
+def test_faults(text: str, fault: str) -> None:
     (told,) = faults(text)
     assert told.startswith(f"m.json: {fault}")
 
 
-def test_all_faults_are_told_at_once():
+def test_all_faults_are_told_at_once() -> None:
     told = faults('{"clock-rate": 100, "tlb-size": 3, "devices": {"x": 1, "eth0": {"enabled": "yes", "file": "f"}}}')
     assert len(told) == 4
 
@@ -180,17 +180,17 @@ def test_all_faults_are_told_at_once():
         ('{"clock-rate": 1' + "0" * 5000 + "}", "m.json: "),
     ],
 )
-def test_what_is_no_configuration(text: str, fault: str):
+def test_what_is_no_configuration(text: str, fault: str) -> None:
     (told,) = faults(text)
     assert told.startswith(fault)
 
 
-def test_octets_that_are_no_text():
+def test_octets_that_are_no_text() -> None:
     with pytest.raises(ConfigError, match="not UTF-8"):
         parse_config(b'{"a": "\xff"}', "m.json", FOLDER)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path):
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         read_config(tmp_path / "missing.json")
     with pytest.raises(ConfigError, match="Is a directory"):
@@ -217,7 +217,7 @@ PLACES = (
 
 @pytest.mark.fuzz
 @given(st.sampled_from(PLACES), VALUES)
-def test_any_value_anywhere(place: list[str], value: Any):
+def test_any_value_anywhere(place: list[str], value: Any) -> None:
     whole = json.loads(ORIGINAL)
     inner = whole
     for key in place[:-1]:
@@ -229,6 +229,6 @@ def test_any_value_anywhere(place: list[str], value: Any):
 
 @pytest.mark.fuzz
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]",:01.tfn \\', max_size=80).map(str.encode))
-def test_garbage_is_refused_or_read(octets: bytes):
+def test_garbage_is_refused_or_read(octets: bytes) -> None:
     with contextlib.suppress(ConfigError):
         parse_config(octets, "m.json", FOLDER)
