@@ -108,12 +108,14 @@ def guest(number: int, sockets: Sequence[str], accelerator: str) -> Iterator[Gue
 
 def transfer(sender: Guest, receiver: Guest, network: int, mib: int) -> float:
     """MiB/s of one TCP connection."""
-    receiving = receiver.begin(f"nc -l -p {PORT} </dev/null >/dev/null")
+    # A pipe that nobody closes: at the end of its input nc would hang up, and the sender's with it.
+    receiver.shell("[ -p /tmp/hold ] || mkfifo /tmp/hold")
+    receiving = receiver.begin(f"[ $(nc -l -p {PORT} <>/tmp/hold | wc -c) = {mib << 20} ] && echo who''le")
     began = monotonic()
     # The listener may not be there yet: try again at once.
     once = f"dd if=/dev/zero bs=64k count={mib * 16} 2>/dev/null | nc 10.0.{network}.2 {PORT} >/dev/null 2>&1"
     sender.shell(f"until {once}; do :; done")
-    receiver.end(receiving)
+    receiver.end(receiver.wait_for(b"whole\r\n", receiving, TRANSFER_S))
     return mib / (monotonic() - began)
 
 
