@@ -186,7 +186,9 @@ def _value(value: Any, field: dataclasses.Field[Any], kind: Any) -> Any:
         number = value if type(value) is int else _number(str(value), octets=facts.get("unit") == "octets")
         least, most = facts.get("least"), facts.get("most")
         if (least is not None and number < least) or (most is not None and number > most):
-            raise ValueError(f"{least if least is not None else ''} to {most if most is not None else ''}")
+            octets = facts.get("unit") == "octets"
+            bounds = [("from ", least), ("up to ", most)] if None in (least, most) else [("", least), ("to ", most)]
+            raise ValueError(" ".join(f"{word}{_text(bound, octets)}" for word, bound in bounds if bound is not None))
         return number
     if kind is Path:
         return Path(value)
@@ -196,6 +198,14 @@ def _value(value: Any, field: dataclasses.Field[Any], kind: Any) -> Any:
             raise ValueError(" or ".join(choices))
         return str(value)
     return tuple(value)
+
+
+def _text(number: int, octets: bool) -> str:
+    """As `_number` reads it."""
+    for unit in "gmk" if octets else "":
+        if number and number % _MULTIPLES[unit] == 0:
+            return f"{number // _MULTIPLES[unit]}{unit.upper()}"
+    return str(number)
 
 
 def _number(text: str, *, octets: bool) -> int:

@@ -62,6 +62,7 @@ def test_boards_are_listed() -> None:
         (["malta", "--kernel", "/dev/null"], "null: not an ELF file"),
         (["malta", "--memory", "1"], "memory: '1': "),
         (["malta", "--memory", "many"], "memory: 'many': a size such as 128M was expected"),
+        (["malta", "--memory", "1"], "memory: '1': 32M to 2G was expected"),
         (["malta", "--nic", "bogus://x"], "bogus:// is unknown"),
         (["malta", "--nic", "pcnet,mac=01:00:00:00:00:00,none"], "a unicast address such as"),
         (["malta", "--nic", "none"] + ["--nic", "none"] * 40, "--nic: 41 of them: malta has at most"),
