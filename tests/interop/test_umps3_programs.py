@@ -113,7 +113,7 @@ def test_a_student_kernel_from_the_command_line(student: Path) -> None:
     assert process.returncode == umps3.HALTED
     for unit, (ours, _) in enumerate(pairs, 1):
         with ours, ours.makefile("rb") as shown:
-            assert shown.read() == b"line %d\n" % (unit - 1)
+            assert shown.read() == b"line %d\r\n" % (unit - 1)  # as for a terminal
     assert (student / "printer0.umps").read_bytes() == PAPER
     written = (student / "disk0.umps").read_bytes()[28:]
     first = 1 * 8 * 4096  # cylinder 0, head 1, sector 0
