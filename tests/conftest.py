@@ -20,7 +20,7 @@ signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 settings.register_profile("default", deadline=None, max_examples=100)
 settings.register_profile("long", deadline=None, max_examples=5000)
-settings.register_profile("fuzz", deadline=None, max_examples=20_000, suppress_health_check=list(HealthCheck))
+settings.register_profile("fuzz", deadline=None, max_examples=2_000, suppress_health_check=list(HealthCheck))
 settings.load_profile("default")
 
 

@@ -10,7 +10,7 @@ import random
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
@@ -46,7 +46,8 @@ def main() -> int:
     print(f"{len(targets)} targets, {args.seconds:g} s each, {args.jobs} at a time: some {expected_min:.0f} minutes")
     with ThreadPoolExecutor(args.jobs) as pool:
         outcomes = []
-        for outcome in pool.map(lambda name: fuzz(name, args.seconds), targets):
+        for done in as_completed([pool.submit(fuzz, name, args.seconds) for name in targets]):
+            outcome = done.result()
             outcomes.append(outcome)
             verdict = "FAILED" if outcome.failure else "ok"
             print(f"{verdict:6} {outcome.runs:4} runs {outcome.seconds:6.0f} s  {outcome.target}", flush=True)
