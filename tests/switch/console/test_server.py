@@ -1,5 +1,7 @@
 """The adapters: management connections, and standard input in all its forms."""
 
+import fcntl
+import itertools
 import os
 import pty
 import select
@@ -19,6 +21,7 @@ from tests.switch.console.rig import Rig
 from vde.clock import monotonic_ns
 
 PATIENCE_S = 10.0
+NUMBERS = itertools.count(500)
 SUCCESS = b"1000 Success\n" + PROMPT
 
 
@@ -148,10 +151,16 @@ async def read_until(descriptor: int, ending: bytes) -> bytes:
 
 @pytest.fixture
 def pipes() -> Iterator[tuple[int, int, int, int]]:
-    """(their input, our end of it, their output, our end of it); whatever is still open is closed."""
-    source, write = os.pipe()
-    read, sink = os.pipe()
-    kept = [source, write, read, sink]
+    """(their input, our end of it, their output, our end of it); whatever is still open is closed.
+
+    No descriptor has a number that another test's had: a thread that was abandoned before it began to read there would
+    take what this test writes.
+    """
+    kept = []
+    for descriptor in (*os.pipe(), *os.pipe()):
+        kept.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, next(NUMBERS)))
+        os.close(descriptor)
+    source, write, read, sink = kept
     yield source, write, sink, read
     for descriptor in kept:
         try:
