@@ -180,6 +180,8 @@ class Machine:
         hypercall: takes the number of a guest's call to the host.
         exception: handles an exception that the board had intercepted; True: the guest goes on behind it (the
             handler has set the state), False: the guest gets the exception.
+        interrupt: the processor's interrupt window is open: acknowledge the controller and inject the vector (i386).
+        shutdown: the processor has shut down; by default a fault that says where.
         symbol: names a virtual address, for messages.
     """
 
@@ -198,6 +200,8 @@ class Machine:
         ports: Bus | None = None,
         hypercall: Callable[[int], None] | None = None,
         exception: Callable[[exits.ExceptionTaken], None] | None = None,
+        interrupt: Callable[[], None] | None = None,
+        shutdown: Callable[[], None] | None = None,
         symbol: Callable[[int], str | None] = lambda address: None,
     ) -> None:
         self.board = board
@@ -214,6 +218,8 @@ class Machine:
         self._ports = ports
         self._hypercall = hypercall
         self._exception = exception
+        self._interrupt = interrupt
+        self._shutdown = shutdown
         self._timed = [(name, device) for name, device in devices.items() if getattr(device, "timed", True)]
         self._asking = [device.next_deadline for _, device in self._timed]
         self._deadline: int | None = None
@@ -389,6 +395,10 @@ class Machine:
                 self._port(exit_, self._ports)
                 self._ask()
                 return None
+            case exits.IrqWindow() if self._interrupt is not None:
+                self._interrupt()
+                self._ask()
+                return None
             case exits.Kicked():
                 return Kicked()
             case exits.Debug():
@@ -402,7 +412,9 @@ class Machine:
                 self._ask()
                 return None
             case exits.Shutdown():
-                self.events.fault(f"the processor has shut down {self._where()}")
+                if self._shutdown is not None:
+                    self._shutdown()
+                self.events.fault(f"the processor has shut down {self._where()}")  # unless it has ended already
                 return self.events.end
             case exits.InternalError(pc, octets):
                 raise InternalError(f"{self.board}: the engine cannot go on at {pc:#010x} ({octets.hex(' ')})")
@@ -422,7 +434,8 @@ class Machine:
             access.data = b"".join(parts)
 
     def _where(self) -> str:
-        pc = self.cpu.state().get("pc", 0)
+        state = self.cpu.state()
+        pc = state["pc"] if "pc" in state else state.get("cs.base", 0) + state.get("eip", 0) & 0xFFFFFFFF
         symbol = self.symbol(pc)
         return f"(pc {pc:#010x}{f' {symbol}' if symbol else ''}, tick {self.cpu.ticks})"
 

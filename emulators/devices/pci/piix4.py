@@ -1,7 +1,7 @@
 """Intel 82371AB PIIX4: the bridge from PCI to ISA, its IDE controller, and power management.
 
 Datasheet: Intel 82371AB PCI-to-ISA/IDE Xcelerator (290562-001, 1997), sections as cited.
-Boards: malta; made for the PC as well.
+Boards: malta; the PC has its function 3, and a PIIX3 (`emulators.devices.pci.piix3`) that shares the bridge.
 
 Emulated: function 0 (ISA bridge): interrupt routing PIRQRC[A:D], the reset control register (port 0xCF9); function 1
 (IDE): configuration, bus-master registers, no drives; function 3 (power management): PM base address, PMSTS, PMEN,
@@ -21,7 +21,7 @@ The datasheet wants a PCI special cycle behind the write that enters soft-off. L
 | a PM window over other devices | the bus hides it |
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from emulators.device import Irq, State, Timeline
@@ -52,35 +52,48 @@ PM_TIMER_HZ: Final = 3_579_545
 NS_PER_S: Final = 1_000_000_000
 
 
-class Piix4Isa(PciFunction):
-    """Function 0.
+KEPT: Final = (
+    (0x4C, 1, 0x4D, 0xFF),  # IORT
+    (0x4E, 2, 0x0003, 0xFFFF),  # XBCS
+    (0x64, 1, 0x10, 0xFF),  # SERIRQC
+    (0x69, 1, 0x02, 0xFE),  # TOM
+    (0x6A, 2, 0, 0x80C0),  # MSTAT
+    (0x76, 2, 0x0C0C, 0x8F8F),  # MBDMA
+    (0x80, 1, 0, 0x7F),  # APICBASE
+    (0x82, 1, 0, 0x0F),  # DLC
+    (0x90, 4, 0, 0xFFC0FFC0),  # PDMACFG, DDMABP
+    (0xB0, 4, 0, 0xFFFFFFFF),  # GENCFG
+    (0xCB, 1, 0x21, 0x3F),  # RTCCFG
+)
+"""Registers of function 0 that keep what is written to them: offset, octets, value after reset, writable bits."""
+
+
+class PiixIsa(PciFunction):
+    """Function 0 of a PIIX: the bridge to ISA.
 
     Args:
         line: gives the interrupt controllers' input of that number.
         reset: the guest resets the machine.
+        kept: registers without an effect, as `KEPT`.
     """
 
-    def __init__(self, *, line: Callable[[int], Irq], reset: Callable[[], None]) -> None:
-        super().__init__("piix4", vendor=INTEL, device=0x7110, class_code=0x060100, multifunction=True)
+    def __init__(
+        self,
+        name: str,
+        *,
+        device: int,
+        kept: Sequence[tuple[int, int, int, int]],
+        line: Callable[[int], Irq],
+        reset: Callable[[], None],
+    ) -> None:
+        super().__init__(name, vendor=INTEL, device=device, class_code=0x060100, multifunction=True)
         self._inputs = {number: line(number) for number in sorted(PIRQ_INPUTS)}
         self._levels = [False] * 4
         self._asserted: set[int] = set()
         self.reset_control = ResetControl(reset)
         self.set_config(0x04, 2, 0x0007, writable=0x0148)  # §4.1.3: I/O, memory and mastership are always on
         self.set_config(0x06, 2, 0x0280, write_1_clears=0x7800)
-        for offset, size, value, writable in (
-            (0x4C, 1, 0x4D, 0xFF),  # IORT
-            (0x4E, 2, 0x0003, 0xFFFF),  # XBCS
-            (0x64, 1, 0x10, 0xFF),  # SERIRQC
-            (0x69, 1, 0x02, 0xFE),  # TOM
-            (0x6A, 2, 0, 0x80C0),  # MSTAT
-            (0x76, 2, 0x0C0C, 0x8F8F),  # MBDMA
-            (0x80, 1, 0, 0x7F),  # APICBASE
-            (0x82, 1, 0, 0x0F),  # DLC
-            (0x90, 4, 0, 0xFFC0FFC0),  # PDMACFG, DDMABP
-            (0xB0, 4, 0, 0xFFFFFFFF),  # GENCFG
-            (0xCB, 1, 0x21, 0x3F),  # RTCCFG
-        ):
+        for offset, size, value, writable in kept:
             self.set_config(offset, size, value, writable=writable)
         for pin in range(4):
             self.set_config(PIRQRC + pin, 1, PIRQRC_AT_RESET, writable=0x8F)
@@ -126,6 +139,13 @@ class Piix4Isa(PciFunction):
         self._levels = [bool(levels[pin]) if pin < len(levels) else False for pin in range(4)]
         self._asserted = {number for number in asserted if number in PIRQ_INPUTS}
         self.reset_control.value = take_int(state, "reset_control", RESET_CONTROL_WRITABLE)
+
+
+class Piix4Isa(PiixIsa):
+    """Function 0 of a PIIX4. Arguments as `PiixIsa`."""
+
+    def __init__(self, *, line: Callable[[int], Irq], reset: Callable[[], None]) -> None:
+        super().__init__("piix4", device=0x7110, kept=KEPT, line=line, reset=reset)
 
 
 class ResetControl(EightBit):

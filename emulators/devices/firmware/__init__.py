@@ -1,0 +1,1 @@
+"""What firmware and machine tell each other: fw_cfg, debugging ports."""
