@@ -8,7 +8,10 @@ from vde import _native
 class Vm(_native.GuestMemory):
     """Guest-physical memory of up to 4 GiB; slots of whole pages of 4 KiB. `docs/engine.md` is the contract.
 
-    `read`, `write` and `add_memory` raise ValueError for what is outside. Any thread may call; while a processor runs,
+    `remove_memory(gpa)` takes away what was added at `gpa`; `set_readonly(gpa, size, on)` changes the guest's right to
+    write whole pages. `slots()` tells the state of both.
+
+    `read`, `write`, `add_memory`, `remove_memory` and `set_readonly` raise ValueError for what is outside. Any thread may call; while a processor runs,
     they wait until it comes back.
     """
 

@@ -200,6 +200,29 @@ def test_readonly_memory_goes_to_the_board() -> None:
     assert vm.read(0x1000_0000, 4) == b"rom!"
 
 
+def test_memory_comes_and_goes_between_runs() -> None:
+    lw, sw, back = 0x8D28_0000, 0xAD28_0000, 0x1000_FFFD  # lw/sw t0, 0(t1); b -3
+    vm, cpu = machine(lw, sw, back, NOP)
+    vm.add_memory(0x1000_0000, 8192)
+    cpu.set_state({"t1": 0xB000_0000})
+    assert cpu.run(9) == Budget()
+    vm.set_readonly(0x1000_0000, 4096)
+    assert cpu.run(9) == Mmio("write", 0x1000_0000, 4, bytes(4))
+    vm.set_readonly(0x1000_0000, 4096, on=False)
+    assert cpu.run(9) == Budget()
+    vm.remove_memory(0x1000_0000)
+    end = cpu.run(9)
+    assert isinstance(end, Mmio) and end.gpa == 0x1000_0000
+    vm.add_memory(0x1000_0000, 4096)
+    end.data = bytes(4)
+    assert cpu.run(9) == Budget()
+    with pytest.raises(ValueError, match="no memory was added at 0x10001000"):
+        vm.remove_memory(0x1000_1000)
+    vm.remove_memory(0)  # with the code that runs
+    end = cpu.run(9)
+    assert isinstance(end, Mmio) and end.direction == "read" and end.gpa >= CODE
+
+
 def test_dirty_pages() -> None:
     vm, cpu = machine(0xAD28_0000, 0x1000_FFFE, NOP)
     cpu.set_state({"t1": 0x8000_3000})

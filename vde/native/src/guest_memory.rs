@@ -22,9 +22,18 @@ impl GuestMemory {
         with(py, &self.0, |memory| memory.add(gpa, size, readonly)).map_err(raised)
     }
 
+    fn remove_memory(&self, py: Python<'_>, gpa: u64) -> PyResult<()> {
+        with(py, &self.0, |memory| memory.remove(gpa)).map(|_| ()).map_err(raised)
+    }
+
+    #[pyo3(signature = (gpa, size, on=true))]
+    fn set_readonly(&self, py: Python<'_>, gpa: u64, size: u64, on: bool) -> PyResult<()> {
+        with(py, &self.0, |memory| memory.set_readonly(gpa, size, on)).map_err(raised)
+    }
+
     fn read<'py>(&self, py: Python<'py>, gpa: u64, octets: u64) -> PyResult<Bound<'py, PyBytes>> {
         let data = with(py, &self.0, |memory| {
-            if octets > memory.slots().iter().map(|slot| slot.octets).sum() {
+            if octets > memory.octets() {
                 return Err(Error::Outside { gpa, octets });
             }
             let mut data = vec![0; octets as usize]; // less than there is

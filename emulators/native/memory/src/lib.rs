@@ -17,7 +17,11 @@
 //! Plain pages cease to be plain when code is marked in them or dirty bits are cleared: then [`Memory::plain_epoch`]
 //! changes, and engines drop their entries for writing.
 //!
-//! Limits: 4 GiB; slots are multiples of 4 KiB and stay. Not supported: removing slots, larger physical addresses.
+//! A slot may be removed, and parts of slots become read-only and writable again: a machine does so between runs, when a
+//! chipset's register or a card's base address changes. Then [`Memory::mapping_epoch`] changes, and engines drop every
+//! entry; decoded code of removed memory is in the journal.
+//!
+//! Limits: 4 GiB; slots are multiples of 4 KiB. Not supported: larger physical addresses, one memory at two addresses.
 
 mod region;
 
@@ -48,6 +52,8 @@ pub struct Slot {
 pub enum Error {
     /// A slot that is not whole pages, leaves the space, or overlaps another.
     Slot(String),
+    /// No slot starts there.
+    NoSlot { gpa: u64 },
     /// Octets that are not all in memory.
     Outside { gpa: u64, octets: u64 },
     /// The host has no memory.
@@ -58,6 +64,7 @@ impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Error::Slot(text) => f.write_str(text),
+            Error::NoSlot { gpa } => write!(f, "no memory was added at {gpa:#x}"),
             Error::Outside { gpa, octets } => write!(f, "{octets} octets at {gpa:#x} are not all guest memory"),
             Error::Os(error) => write!(f, "no room for guest memory: {error}"),
         }
@@ -96,7 +103,8 @@ pub enum Stored {
 /// Guest memory.
 pub struct Memory {
     region: Region,
-    slots: Vec<Slot>,
+    /// As they were added, by address. What of them is read-only at present is in `flags`.
+    added: Vec<Slot>,
     flags: Vec<u8>,
     code: Vec<u32>,
     dirty_pages: usize,
@@ -104,6 +112,7 @@ pub struct Memory {
     /// Entries ever made.
     journal_end: u64,
     plain_epoch: u64,
+    mapping_epoch: u64,
 }
 
 const PAGES: usize = 1 << 20;
@@ -134,13 +143,14 @@ impl Memory {
     pub fn new() -> Result<Self, Error> {
         Ok(Memory {
             region: Region::new().map_err(Error::Os)?,
-            slots: Vec::new(),
+            added: Vec::new(),
             flags: vec![0; PAGES],
             code: vec![0; PAGES],
             dirty_pages: 0,
             journal: VecDeque::new(),
             journal_end: 0,
             plain_epoch: 0,
+            mapping_epoch: 0,
         })
     }
 
@@ -156,7 +166,7 @@ impl Memory {
             return Err(Error::Slot(format!("memory at {gpa:#x}, {octets:#x} octets: does not end within 4 GiB")));
         }
         if let Some(slot) =
-            self.slots.iter().find(|slot| gpa < u64::from(slot.gpa) + slot.octets && u64::from(slot.gpa) < gpa + octets)
+            self.added.iter().find(|slot| gpa < u64::from(slot.gpa) + slot.octets && u64::from(slot.gpa) < gpa + octets)
         {
             let there = slot.gpa;
             return Err(Error::Slot(format!("memory at {gpa:#x}, {octets:#x} octets: overlaps that at {there:#x}")));
@@ -165,14 +175,79 @@ impl Memory {
         self.region.open(gpa, octets as usize).map_err(Error::Os)?;
         let first = page_number(gpa);
         self.flags[first..first + (octets / page) as usize].fill(RAM | if readonly { READONLY } else { 0 });
-        self.slots.push(Slot { gpa, octets, readonly });
-        self.slots.sort_by_key(|slot| slot.gpa);
+        self.added.push(Slot { gpa, octets, readonly });
+        self.added.sort_by_key(|slot| slot.gpa);
+        self.remapped();
         Ok(())
     }
 
-    /// The slots, by address.
-    pub fn slots(&self) -> &[Slot] {
-        &self.slots
+    /// Take away the memory that was added at `gpa`, all of it. Its octets are lost.
+    pub fn remove(&mut self, gpa: u64) -> Result<Slot, Error> {
+        let at = self.added.iter().position(|slot| u64::from(slot.gpa) == gpa).ok_or(Error::NoSlot { gpa })?;
+        let slot = self.added[at];
+        self.region.close(slot.gpa, slot.octets as usize).map_err(Error::Os)?;
+        self.added.remove(at);
+        for number in pages_of(slot.gpa, slot.octets) {
+            if self.flags[number] & DIRTY != 0 {
+                self.dirty_pages -= 1;
+            }
+            self.flags[number] = 0;
+            if self.code[number] != 0 {
+                self.enter(number, self.code[number]);
+            }
+        }
+        self.remapped();
+        Ok(slot)
+    }
+
+    /// Make whole pages of memory read-only for the guest, or writable. Their octets stay.
+    pub fn set_readonly(&mut self, gpa: u64, octets: u64, readonly: bool) -> Result<(), Error> {
+        let page = u64::from(PAGE_OCTETS);
+        if octets == 0 || gpa % page != 0 || octets % page != 0 {
+            return Err(Error::Slot(format!(
+                "rights of {octets:#x} octets at {gpa:#x}: whole pages of 4 KiB are expected"
+            )));
+        }
+        self.check(gpa, usize::try_from(octets).map_err(|_| Error::Outside { gpa, octets })?)?;
+        for number in pages_of(gpa as u32, octets) {
+            self.flags[number] = self.flags[number] & !READONLY | if readonly { READONLY } else { 0 };
+        }
+        self.remapped();
+        Ok(())
+    }
+
+    /// The slots, by address; one whose pages differ in rights is told as several.
+    pub fn slots(&self) -> Vec<Slot> {
+        let mut slots: Vec<Slot> = Vec::with_capacity(self.added.len());
+        for added in &self.added {
+            for number in pages_of(added.gpa, added.octets) {
+                let (gpa, readonly) = ((number as u32) << 12, self.flags[number] & READONLY != 0);
+                match slots.last_mut() {
+                    Some(slot) if gpa != added.gpa && slot.readonly == readonly => {
+                        slot.octets += u64::from(PAGE_OCTETS)
+                    }
+                    _ => slots.push(Slot { gpa, octets: PAGE_OCTETS.into(), readonly }),
+                }
+            }
+        }
+        slots
+    }
+
+    /// Octets of memory, all in all.
+    pub fn octets(&self) -> u64 {
+        self.added.iter().map(|slot| slot.octets).sum()
+    }
+
+    /// Changes whenever an address may have become memory, or ceased to be, or its rights changed. Not while a
+    /// processor runs.
+    #[inline]
+    pub fn mapping_epoch(&self) -> u64 {
+        self.mapping_epoch
+    }
+
+    fn remapped(&mut self) {
+        self.mapping_epoch += 1;
+        self.plain_epoch += 1;
     }
 
     /// The page at `gpa`, if it is memory: for reading and fetching.
@@ -231,13 +306,18 @@ impl Memory {
         if blocks == 0 {
             return false;
         }
+        self.enter(number, blocks);
+        true
+    }
+
+    /// Decoded octets are no more: tell the engines.
+    fn enter(&mut self, number: usize, blocks: u32) {
         self.code[number] &= !blocks;
         if self.journal.len() == JOURNAL_ENTRIES {
             self.journal.pop_front();
         }
         self.journal.push_back(Change { page: number as u32, blocks });
         self.journal_end += 1;
-        true
     }
 
     /// Octets of the host's choice.
@@ -276,7 +356,7 @@ impl Memory {
         let end = gpa.checked_add(octets as u64).filter(|&end| end <= 1 << 32).ok_or_else(outside)?;
         let mut at = gpa;
         while at < end {
-            let slot = self.slots.iter().rfind(|slot| u64::from(slot.gpa) <= at).ok_or_else(outside)?;
+            let slot = self.added.iter().rfind(|slot| u64::from(slot.gpa) <= at).ok_or_else(outside)?;
             let slot_end = u64::from(slot.gpa) + slot.octets;
             if slot_end <= at {
                 return Err(outside());
@@ -289,7 +369,7 @@ impl Memory {
     /// Numbers of the pages that were written since the last clearing.
     pub fn dirty(&mut self, clear: bool) -> Vec<u32> {
         let mut pages = Vec::with_capacity(self.dirty_pages);
-        for slot in &self.slots {
+        for slot in &self.added {
             let first = page_number(slot.gpa);
             for (number, flags) in (first..).zip(&mut self.flags[first..first + (slot.octets as usize >> 12)]) {
                 if *flags & DIRTY != 0 {
@@ -331,6 +411,12 @@ impl Memory {
             _ => Changes::Everything,
         }
     }
+}
+
+/// The numbers of the pages of a range that was checked.
+fn pages_of(gpa: u32, octets: u64) -> std::ops::Range<usize> {
+    let first = page_number(gpa);
+    first..first + (octets / u64::from(PAGE_OCTETS)) as usize
 }
 
 /// The mask of the blocks that `octets` octets from `offset` on touch.

@@ -96,6 +96,23 @@ impl Region {
         if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
+    /// The opposite of [`Region::open`]: the octets are lost.
+    pub(crate) fn close(&mut self, gpa: u32, octets: usize) -> io::Result<()> {
+        assert!(gpa % PAGE_OCTETS == 0 && octets % PAGE == 0 && gpa as usize + octets <= SPACE);
+        // SAFETY: a fresh mapping in place of a part of our own reservation, by the assertion; nobody else points there.
+        let mapped = unsafe {
+            libc::mmap(
+                self.at(gpa).cast(),
+                octets,
+                libc::PROT_NONE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED,
+                -1,
+                0,
+            )
+        };
+        if mapped == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
     #[inline(always)]
     fn at(&self, gpa: u32) -> *mut u8 {
         // SAFETY: every offset of 32 bits lies inside the reservation of 4 GiB behind `base`.

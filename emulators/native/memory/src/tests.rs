@@ -103,3 +103,56 @@ fn blocks_of_octets() {
     assert_eq!(blocks(0, 4096), u32::MAX);
     assert_eq!(blocks(4092, 8), 1 << 31);
 }
+
+#[test]
+fn removed_memory_is_gone_and_comes_back_empty() {
+    let mut memory = memory();
+    memory.store(0x2000, 4, 7);
+    memory.mark_code(0x1000, 200);
+    memory.mark_code(0x1fc0_0000, 4);
+    let (start, epoch, plain) = (memory.journal_end(), memory.mapping_epoch(), memory.plain_epoch());
+    assert!(matches!(memory.remove(0x1000), Err(Error::NoSlot { gpa: 0x1000 })));
+    assert_eq!(memory.mapping_epoch(), epoch);
+    assert_eq!(memory.remove(0).unwrap(), Slot { gpa: 0, octets: 0x4000, readonly: false });
+    assert_ne!(memory.mapping_epoch(), epoch);
+    assert_ne!(memory.plain_epoch(), plain);
+    assert_eq!(memory.changes(start), Changes::These(vec![Change { page: 1, blocks: 3 }]));
+    assert!(memory.page(0x2000).is_none() && memory.plain_page(0x2000).is_none());
+    assert_eq!(memory.store(0x2000, 4, 1), Stored::Not);
+    assert!(memory.read(0x2000, &mut [0]).is_err());
+    assert_eq!(memory.dirty(true), []);
+    assert_eq!((memory.slots().len(), memory.octets()), (2, 0x2000));
+    memory.add(0x1000, 0x2000, false).unwrap();
+    let mut back = [1; 4];
+    memory.read(0x2000, &mut back).unwrap();
+    assert_eq!(back, [0; 4]);
+}
+
+#[test]
+fn rights_change_by_pages() {
+    let mut memory = memory();
+    memory.store(0x1000, 4, 7);
+    let (epoch, whole) = (memory.mapping_epoch(), memory.slots());
+    for (gpa, octets) in [(0x1000, 0), (0x1004, 0x1000), (0x1000, 4), (0x3000, 0x2000), (0x8000, 0x1000)] {
+        assert!(memory.set_readonly(gpa, octets, true).is_err(), "{gpa:#x} {octets:#x}");
+    }
+    assert_eq!((memory.mapping_epoch(), memory.slots()), (epoch, whole.clone()));
+    memory.set_readonly(0x1000, 0x2000, true).unwrap();
+    assert_ne!(memory.mapping_epoch(), epoch);
+    assert_eq!(memory.store(0x1000, 4, 9), Stored::Not);
+    assert!(memory.plain_page(0x1000).is_none());
+    let part = |gpa, octets, readonly| Slot { gpa, octets, readonly };
+    assert_eq!(memory.slots()[..3], [part(0, 0x1000, false), part(0x1000, 0x2000, true), part(0x3000, 0x1000, false)]);
+    memory.set_readonly(0x1000, 0x2000, false).unwrap();
+    assert_eq!(memory.slots(), whole);
+    assert_eq!(memory.load_u32(memory.plain_page(0x1000).unwrap(), 0), 7);
+    memory.set_readonly(0x1fc0_0000, 0x1000, false).unwrap();
+    assert_eq!(memory.store(0x1fc0_0000, 4, 9), Stored::Data);
+}
+
+#[test]
+fn neighbours_are_two_slots() {
+    let mut memory = memory();
+    memory.add(0x4000, 0x1000, false).unwrap();
+    assert_eq!(memory.slots().len(), 4);
+}

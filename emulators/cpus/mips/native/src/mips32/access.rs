@@ -94,12 +94,16 @@ impl Cpu {
         self.follow_plain_pages(memory);
     }
 
-    /// Forget pages for writing if some are not plain any more.
+    /// Forget pages for writing if some are not plain any more, and all if memory came or went.
     #[inline]
     pub(crate) fn follow_plain_pages(&mut self, memory: &Memory) {
         if self.plain_epoch != memory.plain_epoch() {
             self.plain_epoch = memory.plain_epoch();
             self.soft.write.forget();
+        }
+        if self.mapping_epoch != memory.mapping_epoch() {
+            self.mapping_epoch = memory.mapping_epoch();
+            self.soft.forget();
         }
     }
 

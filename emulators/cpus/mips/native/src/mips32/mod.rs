@@ -105,6 +105,7 @@ pub struct Cpu {
     code: Code,
     debugger: Debugger,
     plain_epoch: u64,
+    mapping_epoch: u64,
     kicked: Arc<AtomicBool>,
 }
 
@@ -143,6 +144,7 @@ impl Cpu {
             code: Code::new(Decoder::new(M1 | M2 | M32 | R2 | FP | TLB)),
             debugger: Debugger::default(),
             plain_epoch: u64::MAX,
+            mapping_epoch: u64::MAX,
             kicked: Arc::new(AtomicBool::new(false)),
         };
         cpu.arm_timer();
