@@ -11,7 +11,7 @@ class Vm(_native.GuestMemory):
     `remove_memory(gpa)` takes away what was added at `gpa`; `set_readonly(gpa, size, on)` changes the guest's right to
     write whole pages. `slots()` tells the state of both.
 
-    All raise ValueError for what is outside. Any thread may call; while a processor runs, they wait until it comes back.
+    All raise ValueError for what is outside. Any thread may call; while a processor runs, they wait until it is back.
     """
 
     PAGE_OCTETS = 4096
