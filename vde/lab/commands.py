@@ -29,7 +29,10 @@ DEVICES: dict[NicModel, str] = {
 }
 READY_LINE = "vde-guest ready:"  # docs/images.md
 USUAL_NIC: NicModel = "virtio"
-MALTA_NICS: tuple[NicModel, ...] = ("pcnet", "virtio")
+PC_NICS: tuple[NicModel, ...] = ("virtio", "pcnet")
+DISK_MODELS = frozenset({"virtio", "ide", "cdrom", "floppy"})
+"""Of all boards (`vde guest BOARD --help`)."""
+BOARD_NICS: Mapping[str, tuple[NicModel, ...]] = {"malta": ("pcnet", "virtio"), "pc": PC_NICS, "i386": PC_NICS}
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def _nic(index: int, nic: Nic, directories: dict[str, Path]) -> Sequence[str]:
     return "-netdev", f"vde,id=net{index},sock={directory}{port}", "-device", f"{device},netdev=net{index}"
 
 
-def malta_command(
+def board_command(
     vde: Sequence[str], guest: Guest, files: GuestFiles | None, vnls: Mapping[str, str], directory: Path, console: int
 ) -> list[str]:
     """A machine of our own emulator.
@@ -139,24 +142,29 @@ def malta_command(
     Args:
         vde: the program.
         guest: which.
-        files: of its image; None: it has a kernel of its own.
+        files: of its image; None: it has a kernel of its own, or firmware starts it.
         vnls: by interface, what it is plugged into.
         directory: the topology's, to which files are relative.
         console: the number of an inherited, connected stream socket that is its serial line.
     """
-    command = [*vde, "guest", "malta", "--name", guest.name, "--console", f"fd:{console}", "--no-reboot"]
+    command = [*vde, "guest", guest.kind, "--name", guest.name, "--console", f"fd:{console}", "--no-reboot"]
     command += ["--memory", f"{guest.memory_octets >> 20}M"]
     if guest.clock:
         command += ["--clock", guest.clock]
-    if files is None:
-        assert guest.kernel is not None
-        command += ["--kernel", str(directory / guest.kernel)]
-        command += ["--initrd", str(directory / guest.initrd)] if guest.initrd else []
-        words = guest.cmdline or "console=ttyS0"
-    else:
+    if guest.cpu:
+        command += ["--cpu", guest.cpu]
+    if files is not None:
         command += ["--kernel", str(files.kernel), "--initrd", str(files.initrd)]
         words = " ".join(filter(None, [files.cmdline, parameters(guest), guest.cmdline]))
-    command.append(f"--append={words}")
+        command.append(f"--append={words}")
+    elif guest.kernel is not None:
+        command += ["--kernel", str(directory / guest.kernel)]
+        command += ["--initrd", str(directory / guest.initrd)] if guest.initrd else []
+        command.append(f"--append={guest.cmdline or 'console=ttyS0'}")
+    else:
+        assert guest.boot is not None
+        command += ["--boot", guest.boot]
+        command += ["--firmware", str(directory / guest.firmware)] if guest.firmware else []
     for nic in guest.nics:
         command += ["--nic", f"{nic.model or USUAL_NIC},mac={nic.mac},{vnls.get(nic.interface, 'none')}"]
     for disk in guest.disks:
@@ -165,15 +173,15 @@ def malta_command(
 
 
 def _disk(text: str, directory: Path) -> str:
-    """`[virtio,]FILE[,ro|,overlay]`, the file from the topology's directory."""
+    """`[MODEL,]FILE[,ro|,overlay]`, the file from the topology's directory."""
     model, comma, rest = text.partition(",")
-    return f"{model},{directory / rest}" if comma and model == "virtio" else str(directory / text)
+    return f"{model},{directory / rest}" if comma and model in DISK_MODELS else str(directory / text)
 
 
 def umps3_command(
     vde: Sequence[str], machine: Umps3, vnls: Mapping[str, str], directory: Path, console: int
 ) -> list[str]:
-    """A machine for student kernels: as `malta_command`."""
+    """A machine for student kernels: as `board_command`."""
     command = [*vde, "guest", "umps3", str(directory / machine.config), "--name", machine.name, "--no-reboot"]
     command += ["--console", f"fd:{console}"]
     for nic in machine.nics:

@@ -29,7 +29,7 @@ LATER: Mapping[str, frozenset[str]] = {
     "end": _words("down ipv4 ipv6 schedule tc up vars vlan vlans"),
     "check": _words("after every exec frame http level never on tcp wait"),
     "kind": _words("""
-        bochs dhcp dns exec external generator host i386 linux macvlan mips ppc router sink tunnel
+        bochs dhcp dns exec external generator host linux macvlan mips ppc router sink tunnel
         vxlan
     """),
 }

@@ -18,8 +18,8 @@ from vde.errors import ConfigError
 from vde.lab import run_record, tap
 from vde.lab.commands import (
     GuestFiles,
+    board_command,
     capture_command,
-    malta_command,
     parameters,
     plug_command,
     qemu_command,
@@ -192,8 +192,8 @@ class LiveLab:
                 return Launch(lambda console: command, self.home.readiness(node.name))
             case Guest(kind="uml"):
                 return self._uml_launch(node)
-            case Guest(kind="malta"):
-                return self._malta_launch(node)
+            case Guest(kind="malta" | "pc"):
+                return self._board_launch(node)
             case Umps3():
                 machine, vnls, directory = node, self._vnls(node), self.home.file.parent
                 return Launch(
@@ -239,12 +239,12 @@ class LiveLab:
         """What a node is plugged into, by slot."""
         return {slot: segment_vnl(self.home.segment(end.segment), end.port) for slot, end in plugs(node).items()}
 
-    def _malta_launch(self, node: Guest) -> Launch:
+    def _board_launch(self, node: Guest) -> Launch:
         image = self.images[node.image] if node.image else None
         files = None if image is None else GuestFiles(image.kernel, image.initrd, image.cmdline)
         vnls, directory = self._vnls(node), self.home.file.parent
         return Launch(
-            lambda console: malta_command(OWN, node, files, vnls, directory, console),
+            lambda console: board_command(OWN, node, files, vnls, directory, console),
             # A kernel of the user's may never show the line of our images.
             self.home.readiness(node.name) if files is None else None,
             "descriptor",

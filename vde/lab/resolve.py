@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from vde.lab import wiring
 from vde.lab.check_rules import resolve_checks
-from vde.lab.commands import MALTA_NICS, USUAL_NIC, host_name
+from vde.lab.commands import BOARD_NICS, USUAL_NIC, host_name
 from vde.lab.dependencies import resolve_dependencies
 from vde.lab.diagnostics import Code, Complaints, did_you_mean, listed, shown
 from vde.lab.document import find
@@ -34,8 +34,9 @@ MOST_MEMORY_OCTETS = 2 << 30  # QEMU's limit for Malta and for i386 without PAE
 
 UML_IMAGE = "uml"
 UML_ARCHITECTURE: Literal["x86_64"] = "x86_64"
-MALTA_IMAGE = "debian-malta"
-GuestKind = Literal["qemu", "uml", "malta"]
+BOARD_ARCHITECTURES: Mapping[str, Architecture] = {"malta": "mipsel", "pc": "i386"}
+USUAL_IMAGES = {"uml": UML_IMAGE, "malta": "debian-malta", "pc": "debian-i386"}
+GuestKind = Literal["qemu", "uml", "malta", "pc"]
 AnyArchitecture = Architecture | Literal["x86_64"]
 
 
@@ -161,8 +162,10 @@ class _Resolver:
         match options.kind:
             case "switch" | "hub" as kind:
                 return self.segment(kind, options, common)
-            case "qemu" | "uml" | "malta" as kind:
+            case "qemu" | "uml" | "malta" | "pc" as kind:
                 return self.guest(kind, options, common)
+            case "i386":
+                return self.guest("pc", options, common)
             case "umps3":
                 return self.umps3(options, common)
             case "view":
@@ -335,19 +338,31 @@ class _Resolver:
             initrd=options.get("initrd"),
             disks=tuple(options.get("disks", ())),
             clock=options.get("clock"),
+            boot=options.get("boot"),
+            firmware=options.get("firmware"),
         )
 
     def image(self, kind: str, options: Options) -> tuple[str | None, AnyArchitecture | None]:
         name, image, wanted = options.name, options.get("image"), options.get("architecture")
-        if kind == "malta" and (options.get("kernel") is not None or options.get("initrd") is not None):
+        board = BOARD_ARCHITECTURES.get(kind)
+        if board and options.get("boot") not in (None, "kernel"):
+            for key in ("kernel", "initrd", "cmdline"):
+                if options.get(key) is not None and options.origin(key)[0] == "nodes":
+                    text = f"node '{name}' has '{key}', and is started from its {options.get('boot')}"
+                    self.complain(Code.NOT_OF_KIND, options, key, text)
+            return "", board
+        if options.get("firmware") is not None:
+            text = f"node '{name}' has 'firmware', and its kernel is started without"
+            self.complain(Code.NOT_OF_KIND, options, "firmware", text, "boot: disk")
+        if board and (options.get("kernel") is not None or options.get("initrd") is not None):
             if image is not None:
                 text = f"node '{name}' has an 'image' and a kernel of its own"
                 self.complain(Code.NOT_OF_KIND, options, "image", text, "leave one of them out")
             elif options.get("kernel") is None:
                 self.complain(Code.MISSING_KEY, options, "initrd", f"node '{name}' has an 'initrd' and no 'kernel'")
-            return "", "mipsel"
+            return "", board
         if image is None:
-            image = {"uml": UML_IMAGE, "malta": MALTA_IMAGE}.get(kind)
+            image = USUAL_IMAGES.get(kind)
         if image is None:
             if not self.validated.was_cut(*options.origin("image"), "image"):
                 text = f"node '{name}' has no 'image', which is required"
@@ -362,8 +377,8 @@ class _Resolver:
             self.complain(
                 Code.ARCHITECTURE, options, "image", f"'image' of node '{name}' is '{image}', which is {other}"
             )
-        elif kind == "malta" and architecture != "mipsel":
-            text = f"'image' of node '{name}' is '{image}', which is for {architecture}: one for mipsel was expected"
+        elif board and architecture != board:
+            text = f"'image' of node '{name}' is '{image}', which is for {architecture}: one for {board} was expected"
             self.complain(Code.ARCHITECTURE, options, "image", text)
         elif wanted not in (None, architecture):
             self.complain(
@@ -415,10 +430,11 @@ class _Resolver:
         said = options.get("nics", {})
         cards = said.values() if isinstance(said, dict) else [said]
         models = {str(model) for card in cards if (model := card.model if isinstance(card, NicOptions) else card)}
-        if options.kind == "malta" and not models <= set(MALTA_NICS):
-            text = f"{listed(models - set(MALTA_NICS))} in 'nics' of node '{options.name}': a malta has other cards"
-            self.complain(Code.NOT_OF_KIND, options, "nics", text, f"models: {listed(MALTA_NICS)}")
-        elif options.kind not in ("qemu", "malta") and models:
+        board = BOARD_NICS.get(options.kind or "")
+        if board is not None and not models <= set(board):
+            text = f"{listed(models - set(board))} in 'nics' of node '{options.name}': a {options.kind} has other cards"
+            self.complain(Code.NOT_OF_KIND, options, "nics", text, f"models: {listed(board)}")
+        elif board is None and options.kind != "qemu" and models:
             text = f"a node of kind '{options.kind}' has no models of network cards"
             self.complain(Code.NOT_OF_KIND, options, "nics", text, "nics: {eth0: {ipv4: 10.0.0.1/24}}")
 

@@ -92,9 +92,10 @@ class Guest(Station):
         kernel, initrd: files, relative to the topology's directory.
         disks: as `vde guest --disk` takes them; files are relative as well.
         clock: how its time passes.
+        boot, firmware: what is started, if not a kernel (pc), and by which BIOS, relative to the directory.
     """
 
-    kind: Literal["qemu", "uml", "malta"] = "qemu"
+    kind: Literal["qemu", "uml", "malta", "pc"] = "qemu"
     image: str
     architecture: Architecture | Literal["x86_64"]
     memory_octets: int
@@ -105,6 +106,8 @@ class Guest(Station):
     initrd: str | None = None
     disks: tuple[str, ...] = ()
     clock: str | None = None
+    boot: str | None = None
+    firmware: str | None = None
 
 
 class Umps3(Station):

@@ -20,7 +20,9 @@ from vde.lab import forms
 from vde.lab.diagnostics import Code
 from vde.wire.schedule import Entry
 
-Kind = Literal["switch", "hub", "qemu", "tap", "bridge", "host-nic", "nat", "plug", "view", "uml", "malta", "umps3"]
+Kind = Literal[
+    "switch", "hub", "qemu", "tap", "bridge", "host-nic", "nat", "plug", "view", "uml", "malta", "pc", "i386", "umps3"
+]
 NicModel = Literal["pcnet", "virtio", "e1000", "rtl8139", "ne2k"]
 Architecture = Literal["i386", "mipsel"]
 Condition = Literal["started", "ready", "healthy", "service_started", "service_healthy"]
@@ -146,48 +148,55 @@ class NodeOptions(Said):
     fstp: bool | None = Field(default=None, description="switch: fast spanning tree.")
 
     image: Annotated[str, Field(max_length=100)] | None = Field(
-        default=None, description="qemu, uml, malta: the guest's image (vde image list)."
+        default=None, description="qemu, uml, malta, pc: the guest's image (vde image list)."
     )
     architecture: Architecture | None = Field(default=None, description="qemu: the guest's; by default the image's.")
     memory: Annotated[int, forms.MEMORY] | None = Field(
-        default=None, description="qemu, uml, malta: such as 128M (the default)."
+        default=None, description="qemu, uml, malta, pc: such as 128M (the default)."
     )
     cpu: Annotated[str, forms.QEMU_WORD] | None = Field(
-        default=None, description="qemu: the CPU's model, in QEMU's words."
+        default=None, description="qemu, pc: the CPU's model (qemu: in QEMU's words)."
     )
     machine: Annotated[str, forms.QEMU_WORD] | None = Field(
         default=None, description="qemu: the board, in QEMU's words."
     )
     nics: Nics | None = Field(
-        default=None, description="qemu, malta: a model for all interfaces; all that have any: a mapping of interfaces."
+        default=None,
+        description="qemu, malta, pc: a model for all interfaces; all that have any: a mapping of interfaces.",
     )
     cmdline: Annotated[str, forms.CMDLINE] | None = Field(
-        default=None, description="qemu, uml, malta: more for the kernel's command line."
+        default=None, description="qemu, uml, malta, pc: more for the kernel's command line."
     )
     kernel: Annotated[str, forms.FILE] | None = Field(
-        default=None, description="malta: a kernel's file in place of the image's."
+        default=None, description="malta, pc: a kernel's file in place of the image's."
     )
     initrd: Annotated[str, forms.FILE] | None = Field(
-        default=None, description="malta: its initial file system, with 'kernel'."
+        default=None, description="malta, pc: its initial file system, with 'kernel'."
     )
     disks: Annotated[list[Annotated[str, forms.FILE]], Field(max_length=MOST_DISKS)] | None = Field(
-        default=None, description="malta: raw files; FILE,ro and FILE,overlay stay as they are."
+        default=None, description="malta, pc: raw files; FILE,ro and FILE,overlay stay as they are."
+    )
+    boot: Literal["kernel", "disk", "cdrom", "floppy", "network"] | None = Field(
+        default=None, description="pc: what is started; all but 'kernel' by firmware; by default a kernel."
+    )
+    firmware: Annotated[str, forms.FILE] | None = Field(
+        default=None, description="pc: the BIOS, with 'boot'; by default Debian's SeaBIOS."
     )
     clock: Literal["virtual", "host", "warp"] | None = Field(
-        default=None, description="malta, umps3: how the guest's time passes (vde guest malta --help)."
+        default=None, description="malta, pc, umps3: how the guest's time passes (vde guest malta --help)."
     )
     config: Annotated[str, forms.FILE] | None = Field(default=None, description="umps3: the machine's configuration.")
     gateway: Annotated[IPv4Address | IPv6Address, forms.GATEWAY] | None = Field(
-        default=None, description="qemu, uml, malta, view: the default route."
+        default=None, description="qemu, uml, malta, pc, view: the default route."
     )
 
     ipv4: Annotated[IPv4Interface, forms.IPV4] | None = Field(
         default=None,
-        description="qemu, uml, malta, view, tap, bridge, nat: ADDRESS/PREFIX of eth0, or of the host's interface.",
+        description="qemu, uml, malta, pc, view, tap, bridge, nat: ADDRESS/PREFIX of eth0, or of the host's interface.",
     )
     ipv6: Annotated[IPv6Interface, forms.IPV6] | None = Field(
         default=None,
-        description="qemu, uml, malta, view, tap, bridge, nat: ADDRESS/PREFIX of eth0, or of the host's interface.",
+        description="qemu, uml, malta, pc, view, tap, bridge, nat: ADDRESS/PREFIX of eth0, or of the host's interface.",
     )
     dhcp: bool | None = Field(default=None, description="nat: lend addresses by DHCP; by default true.")
     dns: bool | None = Field(default=None, description="nat: answer DNS queries as the host does; by default true.")
@@ -228,6 +237,10 @@ class Group(NodeOptions):
 
 
 COMMON_KEYS = frozenset({"kind", "group", "labels", "depends_on"})
+BOARD_KEYS = COMMON_KEYS | frozenset(
+    {"image", "memory", "nics", "cmdline", "gateway", "ipv4", "ipv6", "kernel", "initrd", "disks", "clock"}
+)
+PC_KEYS = BOARD_KEYS | {"cpu", "boot", "firmware"}
 KEYS_OF_KIND: Mapping[str, frozenset[str]] = {
     "switch": COMMON_KEYS | {"numports", "fstp"},
     "hub": COMMON_KEYS | {"numports"},
@@ -239,8 +252,9 @@ KEYS_OF_KIND: Mapping[str, frozenset[str]] = {
     "view": COMMON_KEYS
     | {"command", "overlay", "hostname", "time-offset", "nameserver", "nics", "gateway", "ipv4", "ipv6"},
     "uml": COMMON_KEYS | {"image", "memory", "nics", "cmdline", "gateway", "ipv4", "ipv6"},
-    "malta": COMMON_KEYS
-    | {"image", "memory", "nics", "cmdline", "gateway", "ipv4", "ipv6", "kernel", "initrd", "disks", "clock"},
+    "malta": BOARD_KEYS,
+    "pc": PC_KEYS,
+    "i386": PC_KEYS,  # the same machine
     "umps3": COMMON_KEYS | {"config", "nics", "clock"},
     "nat": COMMON_KEYS | {"ipv4", "ipv6", "dhcp", "dns", "ports"},
     "plug": COMMON_KEYS | {"vnl"},
