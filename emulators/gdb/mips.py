@@ -66,6 +66,10 @@ class MipsRegisters:
         """As `Registers.in_delay_slot`."""
         return bool(state.get("in_delay_slot"))
 
+    def jump(self, state: Mapping[str, int], address: int) -> Mapping[str, int]:
+        """As `Registers.jump`."""
+        return {"pc": address}
+
     def _place(self, state: Mapping[str, int], number: int) -> tuple[str, int]:
         """The state's name, and the bit where the register begins."""
         if 0 <= number < STATUS:
@@ -78,8 +82,3 @@ class MipsRegisters:
         if self._has_fpu:
             names |= {FCSR: "fcr31", FIR: "fcr0"}
         return names[number], 0
-
-
-def registers_of(state: Mapping[str, int]) -> MipsRegisters:
-    """The registers of a processor with such a state."""
-    return MipsRegisters(state)

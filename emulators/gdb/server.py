@@ -14,8 +14,8 @@ from typing import Any
 import trio
 
 from emulators.gdb import stub as protocol
-from emulators.gdb.mips import registers_of
 from emulators.gdb.packets import Packet, Parser, Sign, emit
+from emulators.gdb.registers import registers_of
 from emulators.guest.runner import Runner
 from emulators.machine import Debugged, Machine
 from vde.errors import ConfigError

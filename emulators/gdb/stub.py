@@ -56,6 +56,10 @@ class Registers(Protocol):
         """Is the next instruction the second half of a branch?"""
         ...
 
+    def jump(self, state: Mapping[str, Any], address: int) -> Mapping[str, Any]:
+        """The change for `set_state` that lets the processor go on at `address`."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Resume:
@@ -259,8 +263,7 @@ class Stub:
 
     def _go(self, how: str, address: str, machine: Machine) -> Answer:
         if address:
-            cpu_pc = {"pc": int(address, 16)}
-            machine.cpu.set_state(cpu_pc)
+            machine.cpu.set_state(self._registers.jump(machine.cpu.state(), int(address, 16)))
         if how == "c":
             return Resume()
         return self._step(machine)

@@ -25,3 +25,6 @@ class ToyRegisters:
 
     def in_delay_slot(self, state: Mapping[str, Any]) -> bool:
         return bool(state["pc"] % 64 == 4)
+
+    def jump(self, state: Mapping[str, Any], address: int) -> Mapping[str, Any]:
+        return {"pc": address}
