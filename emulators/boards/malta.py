@@ -22,7 +22,7 @@ from emulators.devices.board.malta_fpga import MaltaFpga, Spaced
 from emulators.devices.flash.strata import StrataFlash
 from emulators.devices.input.i8042 import I8042
 from emulators.devices.intc.i8259 import I8259Pair
-from emulators.devices.net.pcnet import PcNet
+from emulators.devices.net import models
 from emulators.devices.pci import gt64120 as gt
 from emulators.devices.pci.bus import PciBus
 from emulators.devices.pci.config import HEADER_MULTIFUNCTION, HEADER_TYPE, PciFunction
@@ -32,7 +32,6 @@ from emulators.devices.serial.uart16550 import Uart16550
 from emulators.devices.timer.i8254 import I8254, SystemPortB
 from emulators.devices.virtio.blk import VirtioBlk
 from emulators.devices.virtio.console import VirtioConsole
-from emulators.devices.virtio.net import VirtioNet
 from emulators.devices.virtio.rng import VirtioRng
 from emulators.dma import Dma
 from emulators.loaders import malta as loader
@@ -74,7 +73,7 @@ START_S: Final = 1_767_225_600
 """1 January 2026. Chosen."""
 
 CONSOLES: Final = ("serial0", "serial1", "cbus", "virtio0")
-NIC_MODELS: Final = ("pcnet", "virtio")
+NIC_MODELS: Final = models.PCI_MODELS
 DISK_MODELS: Final = ("virtio",)
 MOST_NICS, MOST_DISKS = 16, 8
 CHIP: Final = "Am79C973"
@@ -248,12 +247,10 @@ class Board:
         for index, model in enumerate(params.nics):
             cable = outside.nic(index)
             mac = cable.mac or b"\x52\x54\x00" + outside.entropy(3)
-            nic: PcNet | VirtioNet
-            if model == "pcnet":
-                nic = PcNet(f"nic{index}", mac=mac, dma=dma, out=cable.send, timeline=self.timeline, model=CHIP)
-            else:
-                nic = VirtioNet(f"nic{index}", mac=mac, dma=dma, out=cable.send)
-            cable.on_frame, cable.on_link, cable.ready_frames = nic.receive, nic.set_link, nic.ready_frames
+            nic = models.card(
+                model, f"nic{index}", mac=mac, dma=dma, out=cable.send, timeline=self.timeline, pcnet=CHIP
+            )
+            models.plug_in(cable, nic)
             cards.append(nic)
         for index in range(len(params.disks)):
             disk = outside.disk(index)

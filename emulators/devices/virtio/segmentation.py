@@ -18,6 +18,8 @@ Limits: TCP over IPv4 or IPv6 without extension headers, behind at most one VLAN
 
 from typing import Final
 
+from emulators.devices.net.internet_checksum import checksum
+
 GSO_NONE, GSO_TCPV4, GSO_TCPV6 = 0, 1, 4  # VIRTIO 1.2, 5.1.6
 GSO_ECN: Final = 0x80
 LEAST_SEGMENT: Final = 256  # chosen: RFC 9293 §3.7.1 has 536 as default
@@ -26,21 +28,6 @@ ETHERNET_OCTETS: Final = 14
 TYPE_VLAN, TYPE_IPV4, TYPE_IPV6 = b"\x81\x00", b"\x08\x00", b"\x86\xdd"
 PROTOCOL_TCP: Final = 6
 TCP_FIN, TCP_PSH, TCP_CWR = 0x01, 0x08, 0x80  # RFC 9293 §3.1
-
-
-def total(octets: bytes) -> int:
-    """The sum of 16-bit words with end-around carry (RFC 1071), 0 … 0xFFFE.
-
-    It is a remainder modulo 0xFFFF, as 0x10000 is congruent to 1.
-    """
-    if len(octets) & 1:
-        octets += b"\0"
-    return int.from_bytes(octets, "big") % 0xFFFF
-
-
-def checksum(octets: bytes) -> bytes:
-    """The Internet checksum; never 0, which would mean "none" to UDP."""
-    return (0xFFFF - total(octets)).to_bytes(2, "big")
 
 
 def finish_checksum(frame: bytes, start: int, offset: int) -> bytes | None:
