@@ -104,7 +104,7 @@ def dsdt(pc: Pc) -> bytes:
         aml.name("_PRT", wiring),
         aml.device("ISA", aml.name("_ADR", 1 << 16), *isa),
     )
-    return aml.scope("\\_SB", bridge) + aml.name("\\_S5", [SOFT_OFF, SOFT_OFF, 0, 0])
+    return aml.scope("_SB", bridge) + aml.name("_S5", [SOFT_OFF, SOFT_OFF, 0, 0])
 
 
 def madt(pc: Pc) -> bytes:

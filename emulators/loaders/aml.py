@@ -54,9 +54,8 @@ def data(value: Data) -> bytes:
 
 
 def path(text: str) -> bytes:
-    """One name, with `\\` before it if it is of the root (§17.2.1)."""
-    name = text.removeprefix("\\")
-    return (b"\\" if name != text else b"") + name.ljust(4, "_").encode("ascii")
+    """One name (§17.2.1); the outermost ones are the root's."""
+    return text.ljust(4, "_").encode("ascii")
 
 
 def name(text: str, value: Data) -> bytes:
