@@ -3,6 +3,9 @@
 Theory: windows are sorted and never overlap, so an access is one bisection. Devices see offsets within their window.
 An access that meets no window, or that leaves one, goes to `unmapped`: boards differ in what happens then (all ones,
 zeros, a bus error), and it is counted.
+
+A device with a data port may have `read_string(offset, size, count)` and `write_string(offset, size, data)` for string
+instructions, which bring hundreds of accesses in one exit of the engine; the others get them one by one.
 """
 
 from bisect import bisect_right, insort
@@ -98,3 +101,22 @@ class Bus:
             self.unmapped_accesses += 1
             return
         window.device.write(address - window.base + window.offset, size, value)
+
+    def read_string(self, address: int, size: int, count: int) -> bytes:
+        """What `count` reads of one address give (a string instruction), at once if the device has a `read_string`."""
+        window = self.find(address, size)
+        at_once = None if window is None else getattr(window.device, "read_string", None)
+        if window is None or at_once is None:
+            return b"".join(self.read(address, size).to_bytes(size, "little") for _ in range(count))
+        octets: bytes = at_once(address - window.base + window.offset, size, count)
+        return octets
+
+    def write_string(self, address: int, size: int, data: bytes) -> None:
+        """Write `data` to one address, `size` octets at a time, at once if the device has a `write_string`."""
+        window = self.find(address, size)
+        at_once = None if window is None else getattr(window.device, "write_string", None)
+        if window is None or at_once is None:
+            for at in range(0, len(data), size):
+                self.write(address, size, int.from_bytes(data[at : at + size], "little"))
+            return
+        at_once(address - window.base + window.offset, size, data)

@@ -383,11 +383,14 @@ class Machine:
         except VdeError:
             raise
         except Exception as error:
-            window = bus.find(address, access.size)
-            raise InternalError(
-                f"{self.board}: {window.name if window else 'bus'}: {access.direction} of {access.size} octets at "
-                f"{address:#x}: {error!r} {self._where()}"
-            ) from error
+            raise self._bug(access, bus, address, error) from error
+
+    def _bug(self, access: exits.Mmio | exits.Io, bus: Bus, address: int, error: Exception) -> InternalError:
+        window = bus.find(address, access.size)
+        return InternalError(
+            f"{self.board}: {window.name if window else 'bus'}: {access.direction} of {access.size} octets at "
+            f"{address:#x}: {error!r} {self._where()}"
+        )
 
     def _other(self, exit_: exits.Exit) -> Outcome | None:
         match exit_:
@@ -422,16 +425,19 @@ class Machine:
                 raise InternalError(f"{self.board}: nobody takes {exit_} {self._where()}")
 
     def _port(self, access: exits.Io, ports: Bus) -> None:
-        """A string instruction's accesses, one after the other."""
-        size = access.size
-        parts = []
-        for at in range(access.count):
-            data = None if access.data is None else access.data[at * size : (at + 1) * size]
-            one = exits.Io(access.direction, access.port, size, 1, data)
-            self._access(one, ports, access.port)
-            parts.append(one.data or b"")
-        if access.direction == "read":
-            access.data = b"".join(parts)
+        """One access, or those of a string instruction."""
+        if access.count == 1:
+            self._access(access, ports, access.port)
+            return
+        try:
+            if access.direction == "write":
+                ports.write_string(access.port, access.size, access.data or b"")
+            else:
+                access.data = ports.read_string(access.port, access.size, access.count)
+        except VdeError:
+            raise
+        except Exception as error:
+            raise self._bug(access, ports, access.port, error) from error
 
     def _where(self) -> str:
         state = self.cpu.state()

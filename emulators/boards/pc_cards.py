@@ -8,14 +8,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from emulators.boards.pc_chipset import Chipset
-from emulators.devices.net.pcnet import PcNet
+from emulators.devices.net import models
+from emulators.devices.net.ne2000 import PORTS as NE2000_PORTS
+from emulators.devices.net.ne2000 import Ne2000
 from emulators.devices.virtio.blk import VirtioBlk
 from emulators.devices.virtio.console import VirtioConsole
-from emulators.devices.virtio.net import VirtioNet
 from emulators.devices.virtio.rng import VirtioRng
 from emulators.outside import NicEnd
+from vde.errors import ConfigError
 
-NIC_MODELS: Final = ("virtio", "pcnet")
+ISA_NIC: Final = "ne2000-isa"
+ISA_NIC_PLACES: Final = ((0x300, 5), (0x320, 7))
+"""Ports and interrupt of the first and second. Chosen: what nothing else here has."""
+NIC_MODELS: Final = ("virtio", "pcnet", "e1000", "rtl8139", "ne2000", ISA_NIC)
 DISK_MODELS: Final = ("virtio",)
 MOST_NICS, MOST_DISKS = 16, 8
 PCNET_CHIP: Final = "Am79C970A"
@@ -42,14 +47,33 @@ def plug_in(chipset: Chipset, *, nics: Sequence[str], disks: Sequence[str], rng:
 
 def _nic(chipset: Chipset, index: int, model: str, cable: NicEnd) -> None:
     mac = cable.mac or b"\x52\x54\x00" + chipset.outside.entropy(3)
-    name, dma = f"nic{index}", chipset.dma
-    nic: PcNet | VirtioNet
-    if model == "pcnet":
-        nic = PcNet(name, mac=mac, dma=dma, out=cable.send, timeline=chipset.timeline, model=PCNET_CHIP)
-    else:
-        nic = VirtioNet(name, mac=mac, dma=dma, out=cable.send)
-    cable.on_frame, cable.on_link, cable.ready_frames = nic.receive, nic.set_link, nic.ready_frames
+    name = f"nic{index}"
+    if model == ISA_NIC:
+        _isa_nic(chipset, name, mac, cable)
+        return
+    nic = models.card(
+        model,
+        name,
+        mac=mac,
+        dma=chipset.dma,
+        out=cable.send,
+        timeline=chipset.timeline,
+        pcnet=PCNET_CHIP,
+    )
+    models.plug_in(cable, nic)
     chipset.plug(nic)
+
+
+def _isa_nic(chipset: Chipset, name: str, mac: bytes, cable: NicEnd) -> None:
+    """An NE2000 with jumpers: drivers have to be told where it is."""
+    for base, irq in ISA_NIC_PLACES:
+        if chipset.io.find(base, 1) is None:
+            nic = Ne2000(mac=mac, irq=chipset.irq(irq), out=cable.send)
+            models.plug_in(cable, nic)
+            chipset.io.map(base, NE2000_PORTS, nic, name=name)
+            chipset.devices[name] = nic
+            return
+    raise ConfigError(f"pc: {name}: at most {len(ISA_NIC_PLACES)} cards of the model {ISA_NIC}")
 
 
 def _disk(chipset: Chipset, index: int, model: str) -> None:
