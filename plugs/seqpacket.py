@@ -75,6 +75,11 @@ class SeqpacketLink(DescriptorLink):
             raise LinkClosed("the link is closed") from None
         raise LinkEnded("the other end of the socket was closed")
 
+    @property
+    def handed_kind(self) -> EndpointKind | None:
+        """As `Link.handed_kind`."""
+        return EndpointKind.DATAGRAM
+
     def hand_over(self) -> HandedOver | None:
         """As `Link.hand_over`."""
         return HandedOver(os.dup(self._fd), EndpointKind.DATAGRAM)

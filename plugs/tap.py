@@ -102,6 +102,11 @@ class TapLink(DescriptorLink):
             raise LinkClosed("the link is closed") from None
         raise self._removed()
 
+    @property
+    def handed_kind(self) -> EndpointKind | None:
+        """As `Link.handed_kind`."""
+        return EndpointKind.TAP_VNET if self._before else EndpointKind.TAP
+
     def hand_over(self) -> HandedOver | None:
         """As `Link.hand_over`."""
         return HandedOver(os.dup(self._device), EndpointKind.TAP_VNET if self._before else EndpointKind.TAP)

@@ -78,6 +78,11 @@ class UdpLink(DescriptorLink):
     def _write(self, frame: bytes) -> None:
         self._sender.send(frame)
 
+    @property
+    def handed_kind(self) -> EndpointKind | None:
+        """As `Link.handed_kind`."""
+        return EndpointKind.DATAGRAM
+
     def hand_over(self) -> HandedOver | None:
         """As `Link.hand_over`."""
         return HandedOver(os.dup(self._fd), EndpointKind.DATAGRAM)

@@ -130,6 +130,11 @@ class VdeLink(DescriptorLink):
                 raise LinkClosed("the link is closed")
             self._check_control()
 
+    @property
+    def handed_kind(self) -> EndpointKind | None:
+        """As `Link.handed_kind`."""
+        return EndpointKind.DATAGRAM
+
     def hand_over(self) -> HandedOver | None:
         """As `Link.hand_over`."""
         return HandedOver(os.dup(self._data.fileno()), EndpointKind.DATAGRAM)

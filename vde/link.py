@@ -23,7 +23,7 @@ from typing import NoReturn
 
 import trio
 
-from vde.endpoint import HandedOver
+from vde.endpoint import EndpointKind, HandedOver
 from vde.frame import HEADER_OCTETS, MTU_OCTETS
 
 FRAMES_PER_BATCH = 64
@@ -140,6 +140,11 @@ class Link(ABC):
             LinkBroken, LinkClosed.
         """
         await trio.sleep_forever()
+
+    @property
+    def handed_kind(self) -> EndpointKind | None:
+        """Of what `hand_over` would give now, where `take_back` can follow it; None: anything else."""
+        return None
 
     def hand_over(self) -> HandedOver | None:
         """Give the descriptor to a forwarder, if there is one in a form that it knows; None: use `send` and `receive`.

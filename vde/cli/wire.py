@@ -104,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--schedule", metavar="FILE", help="the same, a line each")
     running.add_argument("--markov", metavar="FILE", help="states of the wire over time: a script for wirefilter")
     running.add_argument("--once", action="store_true", help="end when a plug is not there or breaks: do not try again")
+    running.add_argument("--python", action="store_true", help="carry frames by the model in Python alone")
     running.add_argument("--no-bypass", action="store_true", help="number and count every frame, also with nothing set")
     control = parser.add_argument_group("control")
     control.add_argument("--replace", action="store_true", help="set: take back what is not named")
@@ -234,6 +235,7 @@ async def _serve(
     from vde import vnl as grammar
     from vde.cli.programs.wire_patch import open_patch
     from vde.wire.model import Wire
+    from vde.wire.native import NativeCarrier
     from vde.wire.process import WireProcess, unwrapped_nursery
     from vde.wire.server import ControlServer
     from vde.wire.timer import TimerDescriptor
@@ -244,7 +246,8 @@ async def _serve(
         left, right = (_kept(vnl, attempt, here) for vnl, attempt in zip(vnls, (left, right), strict=True))
     wire = Wire(name, seed, clock.monotonic_ns(), start, read_file)
     patch = None if options.no_bypass else open_patch
-    process = WireProcess(wire, (left, right), clock.monotonic_ns, TimerDescriptor, patch, clock.wall_ns)
+    carrier = None if options.python else NativeCarrier(wire)
+    process = WireProcess(wire, (left, right), clock.monotonic_ns, TimerDescriptor, patch, clock.wall_ns, carrier)
 
     def facts() -> dict[str, Any]:
         return {"left": vnls[0], "right": vnls[1], "pid": os.getpid(), "ends": process.ends()}

@@ -88,14 +88,14 @@ class Correlated:
 class Chance:
     """Where the numbers of a direction of a wire come from."""
 
-    __slots__ = ("_prefix",)
+    __slots__ = ("prefix",)
 
     def __init__(self, seed: str, wire: str, direction: str) -> None:
-        self._prefix = "\0".join((seed, wire, direction)).encode(errors="surrogateescape") + b"\0"
+        self.prefix = "\0".join((seed, wire, direction)).encode(errors="surrogateescape") + b"\0"
 
     def numbers(self, purpose: str) -> Numbers:
         """Those of a purpose, such as `loss`."""
-        octets = self._prefix + purpose.encode(errors="surrogateescape")
+        octets = self.prefix + purpose.encode(errors="surrogateescape")
         return Numbers(blake2b(octets, digest_size=32).digest())
 
     def correlated(self, purpose: str, rho: float) -> Correlated:

@@ -31,12 +31,13 @@ class Reorder:
         self._probability = impairments.reorder.probability
         self._draw = chance.correlated(scope + "reorder", impairments.reorder.correlation).uniform
         self._gap = impairments.gap
-        self._delayed = 0
+        self.delayed = 0
+        """Frames since the last one that overtook."""
 
     def decide(self, n: int) -> bool:
         """Is frame n to overtake? To be asked for every frame, once."""
-        if self._delayed >= self._gap - 1 and self._draw(n) < self._probability:
-            self._delayed = 0
+        if self.delayed >= self._gap - 1 and self._draw(n) < self._probability:
+            self.delayed = 0
             return True
-        self._delayed += 1
+        self.delayed += 1
         return False

@@ -35,6 +35,13 @@ class DelayLine:
         self.octets += len(frame)
         heappush(self._heap, (due_ns, self._serial, frame, verdict))
 
+    def empty(self) -> list[tuple[bytes, Verdict]]:
+        """Take out all, in their order."""
+        held = [(frame, verdict) for _, _, frame, verdict in sorted(self._heap, key=lambda entry: entry[:2])]
+        self._heap.clear()
+        self.octets = 0
+        return held
+
     def next_due_ns(self) -> int | None:
         """Of the first frame."""
         return self._heap[0][0] if self._heap else None

@@ -8,6 +8,7 @@ from vde.wire.delay_line import DelayLine
 from vde.wire.impairments import Impairments
 from vde.wire.lane import Lane
 from vde.wire.match import Fields, Match
+from vde.wire.state import Carrier, DirectionState
 from vde.wire.verdict import Ring, Tally, Verdict
 
 FRAMES_PER_BATCH = 64
@@ -40,6 +41,7 @@ class Direction:
         self._line = DelayLine()
         self._default = self._new_lane("")
         self._rules: list[tuple[Match, Lane]] = []
+        self._carrier: Carrier | None = None
 
     # -- settings -----------------------------------------------------------------------------------------------------
 
@@ -69,13 +71,42 @@ class Direction:
     @property
     def clear(self) -> bool:
         """Would a frame now pass at once and unchanged, with none before it?"""
+        return self.observer is None and not self._line and not self.impairs
+
+    @property
+    def prefix(self) -> bytes:
+        """What its chance comes from: `chance.py`, up to the purpose."""
+        return self._chance.prefix
+
+    # -- another goes on -----------------------------------------------------------------------------------------------
+
+    @property
+    def impairs(self) -> bool:
+        """May a frame that comes now not pass at once and unchanged?"""
         return (
-            self.up
-            and self.observer is None
-            and not self._line
-            and not self._default.impairments.impairs
-            and not any(lane.impairments.impairs for _, lane in self._rules)
+            not self.up or self._default.impairments.impairs or any(lane.impairments.impairs for _, lane in self._rules)
         )
+
+    @property
+    def portable(self) -> bool:
+        """Can another go on in our place?"""
+        return self.observer is None and not self._rules and self._default.portable
+
+    def give_away(self, carrier: Carrier) -> DirectionState:
+        """While `portable`: let `carrier` go on from here, until `take_back`."""
+        self._carrier = carrier
+        return DirectionState(self.number, self._arrived_ns, self._default.give_away(), self._line.empty())
+
+    def take_back(self, state: DirectionState, known: Sequence[Verdict]) -> None:
+        """Go on from what became of it; `known`: verdicts about what came meanwhile."""
+        self._carrier = None
+        self.number, self._arrived_ns = state.number, state.arrived_ns
+        for verdict in known:
+            self._ring.learn(verdict)
+        for frame, verdict in state.line:
+            self._line.put(frame, self._ring.learn(verdict), verdict.due_ns)
+        state.lane.queue = [(frame, self._ring.learn(verdict)) for frame, verdict in state.lane.queue]
+        self._default.take_back(state.lane)
 
     # -- frames -------------------------------------------------------------------------------------------------------
 
@@ -137,17 +168,24 @@ class Direction:
 
     def why(self, number: int) -> Verdict | None:
         """The verdict about a frame, if it is still known."""
+        if self._carrier is not None:
+            for verdict in self._carrier.why(number):
+                self._ring.learn(verdict)
         return self._ring.find(number)
 
     def statistics(self) -> dict[str, Any]:
         """As JSON."""
         waiting = [lane.waiting for lane in self._lanes()]
+        flying = len(self._line), self._line.octets
+        if self._carrier is not None:
+            queued, flying = self._carrier.held()
+            waiting = [queued]
         return {
             **self.tally.as_json(),
             "in_queue_frames": sum(frames for frames, _ in waiting),
             "in_queue_octets": sum(octets for _, octets in waiting),
-            "in_flight_frames": len(self._line),
-            "in_flight_octets": self._line.octets,
+            "in_flight_frames": flying[0],
+            "in_flight_octets": flying[1],
         }
 
     def _lanes(self) -> list[Lane]:

@@ -16,7 +16,7 @@ from typing import Literal, NoReturn, Protocol
 
 import trio
 
-from vde.endpoint import HandedOver
+from vde.endpoint import EndpointKind, HandedOver
 from vde.errors import ConfigError, LinkBroken, LinkClosed
 from vde.link import Link, LinkStatistics
 
@@ -223,6 +223,11 @@ class KeptEnd(Link):
             except (LinkBroken, LinkClosed) as error:
                 self._found_broken(link, error)
         raise EndAway(self._last_error)
+
+    @property
+    def handed_kind(self) -> EndpointKind | None:
+        """As `Link.handed_kind`; None while it is away."""
+        return None if self._link is None else self._link.handed_kind
 
     def hand_over(self) -> HandedOver | None:
         """As `Link.hand_over`; None while it is away."""

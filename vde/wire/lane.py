@@ -13,9 +13,10 @@ from vde.wire.corrupt import BitErrors, invert, one_position
 from vde.wire.delay import Delay, Reorder
 from vde.wire.delay_line import DelayLine
 from vde.wire.impairments import Impairments
-from vde.wire.loss import LossProcess
+from vde.wire.loss import Bernoulli, LossProcess
 from vde.wire.queue import Queue, Server
 from vde.wire.rate import Rate
+from vde.wire.state import LaneState
 from vde.wire.trace import TraceServer
 from vde.wire.verdict import Tally, Verdict
 
@@ -87,6 +88,41 @@ class Lane:
     def next_start_ns(self) -> int | None:
         """When `advance` has something to do."""
         return None if self._queue is None else self._queue.next_start_ns()
+
+    @property
+    def portable(self) -> bool:
+        """Can another go on with what `state` tells? Not where the numbers depend on those before, nor with CoDel."""
+        impairments = self.impairments
+        shares = (impairments.duplicate, impairments.corrupt, impairments.reorder)
+        return not (
+            impairments.trace is not None
+            or impairments.jitter_correlation
+            or (impairments.rate_bit_s is not None and impairments.discipline == "codel")
+            or any(share is not None and share.correlation for share in shares)
+            or (isinstance(impairments.loss, Bernoulli) and impairments.loss.correlation)
+        )
+
+    def give_away(self) -> LaneState:
+        """The lane's own state; nothing waits here any more."""
+        queue = self._queue
+        return LaneState(
+            last_due_ns=self._last_due_ns,
+            loss=0 if self._loss is None else self._loss.state,
+            delayed=0 if self._reorder is None else self._reorder.delayed,
+            full=queue.server.full if queue is not None and isinstance(queue.server, Rate) else 0,
+            queue=[] if queue is None else queue.empty(),
+        )
+
+    def take_back(self, state: LaneState) -> None:
+        """What `give_away` told, or what became of it."""
+        self._last_due_ns = state.last_due_ns
+        if self._loss is not None:
+            self._loss.state = state.loss
+        if self._reorder is not None:
+            self._reorder.delayed = state.delayed
+        if self._queue is not None and isinstance(self._queue.server, Rate):
+            self._queue.server.full = state.full
+            self._queue.refill(state.queue)
 
     @property
     def waiting(self) -> tuple[int, int]:

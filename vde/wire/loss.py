@@ -20,7 +20,7 @@ from vde.errors import ConfigError
 from vde.wire.chance import Chance
 from vde.wire.units import format_share, parse_count, parse_share
 
-GOOD, BAD = False, True
+GOOD, BAD = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,8 @@ class LossProcess:
         self._loss = loss
         self.description = f"loss {loss}"
         """For `why`."""
+        self.state = 0
+        """Of the chain: `GOOD` or `BAD`; one of four, 1 … 4."""
         match loss:
             case Bernoulli():
                 self._draw = chance.correlated(scope + "loss", loss.correlation).uniform
@@ -129,11 +131,11 @@ class LossProcess:
             case Gilbert():
                 self._step = chance.numbers(scope + "loss-state").uniform
                 self._draw = chance.numbers(scope + "loss").uniform
-                self._state = GOOD
+                self.state = GOOD
                 self.decide = self._gilbert
             case FourState():
                 self._step = chance.numbers(scope + "loss-state").uniform
-                self._number = 1
+                self.state = 1
                 self.decide = self._four_state
 
     def _bernoulli(self, n: int) -> bool:
@@ -143,20 +145,20 @@ class LossProcess:
     def _gilbert(self, n: int) -> bool:
         loss = self._loss
         assert isinstance(loss, Gilbert)
-        if self._step(n) < (loss.to_bad if self._state is GOOD else loss.to_good):
-            self._state = not self._state
-        lost = loss.in_good if self._state is GOOD else loss.in_bad
+        if self._step(n) < (loss.to_bad if self.state == GOOD else loss.to_good):
+            self.state = BAD if self.state == GOOD else GOOD
+        lost = loss.in_good if self.state == GOOD else loss.in_bad
         return lost >= 1 or (lost > 0 and self._draw(n) < lost)
 
     def _four_state(self, n: int) -> bool:
         loss, draw = self._loss, self._step(n)
         assert isinstance(loss, FourState)
-        if self._number == 1:
-            self._number = 3 if draw < loss.p13 else 4 if draw < loss.p13 + loss.p14 else 1
-        elif self._number == 2:
-            self._number = 3 if draw < loss.p23 else 2
-        elif self._number == 3:
-            self._number = 1 if draw < loss.p31 else 2 if draw < loss.p31 + loss.p32 else 3
+        if self.state == 1:
+            self.state = 3 if draw < loss.p13 else 4 if draw < loss.p13 + loss.p14 else 1
+        elif self.state == 2:
+            self.state = 3 if draw < loss.p23 else 2
+        elif self.state == 3:
+            self.state = 1 if draw < loss.p31 else 2 if draw < loss.p31 + loss.p32 else 3
         else:
-            self._number = 1
-        return self._number >= 3
+            self.state = 1
+        return self.state >= 3

@@ -8,8 +8,11 @@ in the order in which they are due, and a sink that does not take them stops its
 time of arrival is the kernel's where a link knows it, so that it is due when it should be, however late we read it.
 
 **Bypass.** While nothing is set in either direction, and both links can be handed over, a patch (given by the caller:
-the forwarder's) carries the frames and Python sees none. The first impairment, watcher or change of state that wants to
-see frames ends it: the patch is closed, and the links are taken back, or opened anew if they cannot be.
+the forwarder's) carries the frames and nobody looks at them. The first impairment, watcher or change of state that
+wants to see frames ends it: the patch is closed, and the links are taken back, or opened anew if they cannot be.
+
+**Carrier.** While a carrier given by the caller (`native.py`'s) can do all that is set, it goes on in the model's place
+in a thread of its own, and gives back what is on its way before anything is changed.
 
 An end that is to be kept (`kept_end.py`) may be away: frames to it are lost meanwhile, and the other end stays open.
 
@@ -24,7 +27,7 @@ from typing import Protocol
 
 import trio
 
-from vde.endpoint import HandedOver
+from vde.endpoint import EndpointKind, HandedOver
 from vde.errors import LinkBroken, LinkClosed
 from vde.link import Link
 from vde.wire.kept_end import EndAway, KeptEnd
@@ -98,6 +101,29 @@ class Patch(Protocol):
 OpenPatch = Callable[[HandedOver, HandedOver], Patch]
 
 
+class Carried(Protocol):
+    """A wire that another carries."""
+
+    def count(self) -> None:
+        """Bring the model's counters up to date."""
+
+    async def run(self) -> None:
+        """Until cancelled. Raises `PatchBroken`."""
+
+    def end(self) -> None:
+        """Close the descriptors; what is on its way goes back to the model."""
+
+
+class Carrier(Protocol):
+    """Carries wires in the model's place."""
+
+    def may_carry(self, kinds: tuple[EndpointKind | None, EndpointKind | None]) -> bool:
+        """Can it, as things are, between descriptors of these kinds?"""
+
+    def open(self, left: HandedOver, right: HandedOver) -> Carried:
+        """Begin. The descriptors are its own."""
+
+
 class PatchBroken(LinkBroken):
     """An end of a patch failed.
 
@@ -112,6 +138,25 @@ class PatchBroken(LinkBroken):
 
 class _Reopen(Exception):
     """The links must be opened anew."""
+
+
+class _Bypass:
+    """A patch, as a `Carried`."""
+
+    def __init__(self, wire: RunningWire, patch: Patch) -> None:
+        self._wire = wire
+        self._patch = patch
+        self._counted: Counts = ((0, 0), (0, 0))
+        self.run = patch.run
+
+    def count(self) -> None:
+        counts = self._patch.counts()
+        for name, (frames, octets), (known_frames, known_octets) in zip(DIRECTIONS, counts, self._counted, strict=True):
+            self._wire.directions[name].count_bypassed(frames - known_frames, octets - known_octets)
+        self._counted = counts
+
+    def end(self) -> None:
+        self.count()
 
 
 @dataclass
@@ -142,6 +187,7 @@ class WireProcess:
         new_timer: Callable[[], Timer],
         open_patch: OpenPatch | None = None,
         wall_ns: Callable[[], int] | None = None,
+        carrier: Carrier | None = None,
     ) -> None:
         """`wall_ns`: the clock of links' arrivals; None: they are not asked."""
         self.wire = wire
@@ -150,9 +196,10 @@ class WireProcess:
         self._now_ns = now_ns
         self._new_timer = new_timer
         self._open_patch = open_patch
+        self._carrier = carrier
         self._wall_ns = wall_ns
-        self._patch: Patch | None = None
-        self._counted: Counts = ((0, 0), (0, 0))
+        self._carried: Carried | None = None
+        self._links: tuple[Link, Link]
         self._sides: list[_Side] = []
         self._kept: list[KeptEnd] = []
         self._change = trio.Event()
@@ -187,18 +234,21 @@ class WireProcess:
         """The states of ends that are kept, the left one first."""
         return [link.facts() for link in self._kept]
 
-    def count_bypassed(self) -> None:
-        """Bring the counters up to date."""
-        if self._patch is None:
-            return
-        counts = self._patch.counts()
-        for name, (frames, octets), (known_frames, known_octets) in zip(DIRECTIONS, counts, self._counted, strict=True):
-            self.wire.directions[name].count_bypassed(frames - known_frames, octets - known_octets)
-        self._counted = counts
+    def count(self) -> None:
+        """Bring the counters up to date, of what passes without us."""
+        if self._carried is not None:
+            self._carried.count()
+
+    def stop_carrying(self) -> None:
+        """To be called before a change of the wire: the model has all again. `changed` looks who goes on."""
+        if self._carried is not None and not self.bypass:
+            self._carried.end()
+            self._carried = None
 
     # -- who carries --------------------------------------------------------------------------------------------------
 
     async def _run(self, left: Link, right: Link, ready: Callable[[], None]) -> None:
+        self._links = (left, right)
         if not self._kept:
             ready()
         async with unwrapped_nursery() as nursery:
@@ -206,8 +256,8 @@ class WireProcess:
                 nursery.start_soon(self._tell, ready)
             nursery.start_soon(self._keep_time)
             while True:
-                if self._may_be_patched():
-                    await self._carry_by_patch(left, right)
+                while (begin := self._choose()) is not None:
+                    await self._give_away(begin)
                 await self._carry(left, right)
 
     async def _tell(self, ready: Callable[[], None]) -> None:
@@ -215,33 +265,41 @@ class WireProcess:
             await link.wait_connected()
         ready()
 
-    def _may_be_patched(self) -> bool:
-        """As far as is known."""
-        return self._open_patch is not None and self.wire.clear and all(link.is_connected for link in self._kept)
+    def _choose(self) -> Callable[[HandedOver, HandedOver], Carried] | None:
+        """Who could carry the frames in the model's place now, as far as is known."""
+        if not all(link.is_connected for link in self._kept):
+            return None
+        if self._open_patch is not None and self.wire.clear:
+            return self._begin_bypass
+        left, right = self._links
+        if self._carrier is not None and self._carrier.may_carry((left.handed_kind, right.handed_kind)):
+            return self._carrier.open
+        return None
 
-    async def _carry_by_patch(self, left: Link, right: Link) -> None:
-        """Until the wire is not clear, an end is away, or at once if the links cannot be handed over."""
+    def _begin_bypass(self, left: HandedOver, right: HandedOver) -> Carried:
         assert self._open_patch is not None
+        return _Bypass(self.wire, self._open_patch(left, right))
+
+    async def _give_away(self, begin: Callable[[HandedOver, HandedOver], Carried]) -> None:
+        """Until something else is to carry, an end is away, or at once if the links cannot be handed over."""
+        left, right = self._links
         first = left.hand_over()
-        if first is None:
-            self._open_patch = None
+        second = None if first is None else right.hand_over()
+        if first is None or second is None:
+            self._open_patch = self._carrier = None
+            if first is not None:
+                first.close()
+                if not left.take_back():
+                    raise _Reopen
             return
-        second = right.hand_over()
-        if second is None:
-            self._open_patch = None
-            first.close()
-            if not left.take_back():
-                raise _Reopen
-            return
-        self._patch = self._open_patch(first, second)
-        self._counted = ((0, 0), (0, 0))
-        self.bypass = True
+        carried = self._carried = begin(first, second)
+        self.bypass = isinstance(carried, _Bypass)
         try:
             async with unwrapped_nursery() as nursery:
-                nursery.start_soon(self._patch.run)
+                nursery.start_soon(carried.run)
                 nursery.start_soon(left.watch)
                 nursery.start_soon(right.watch)
-                while self._may_be_patched():
+                while self._carried is carried and self._choose() == begin:
                     await self._change.wait()
                 nursery.cancel_scope.cancel()
         except PatchBroken as broken:
@@ -252,14 +310,15 @@ class WireProcess:
         except EndAway:
             pass
         finally:
-            self.count_bypassed()
+            if self._carried is carried:
+                carried.end()
+                self._carried = None
             self.bypass = False
-            self._patch = None
         if not (left.take_back() and right.take_back()):
             raise _Reopen
 
     async def _carry(self, left: Link, right: Link) -> None:
-        """Until the wire is clear and a patch could do it."""
+        """Until another could do it."""
         roads = [self.wire.directions[name] for name in DIRECTIONS]
         with contextlib.ExitStack() as stack:
             for road, source, sink in ((roads[0], left, right), (roads[1], right, left)):
@@ -274,11 +333,11 @@ class WireProcess:
                     side.timer.arm(side.direction.next_deadline())
                     timers.start_soon(self._send_due, side)
                     readers.start_soon(self._read, side)
-                readers.start_soon(self._stop_when_clear, timers)
+                readers.start_soon(self._stop_when_not_needed, timers)
 
-    async def _stop_when_clear(self, timers: trio.Nursery) -> None:
+    async def _stop_when_not_needed(self, timers: trio.Nursery) -> None:
         """Readers stop where nothing is lost."""
-        while not self._may_be_patched() or any(side.sending for side in self._sides):
+        while self._choose() is None or any(side.sending for side in self._sides):
             await self._change.wait()
         for side in self._sides:
             if side.receiving is not None:
@@ -302,7 +361,7 @@ class WireProcess:
                 side.sending = True
                 await side.sink.send(frames)
                 side.sending = False
-                self._look_for_clear()
+                self._look()
                 continue
             now_ns = self._now_ns()
             road.receive(frames, now_ns, self._arrivals(side.source, now_ns))
@@ -330,11 +389,11 @@ class WireProcess:
                 await side.sink.send(frames[done:])
         side.sending = False
         side.timer.arm(side.direction.next_deadline())
-        self._look_for_clear()
+        self._look()
 
-    def _look_for_clear(self) -> None:
+    def _look(self) -> None:
         """The last delayed frame may have left."""
-        if self._may_be_patched():
+        if self._choose() is not None:
             self._change.set()
             self._change = trio.Event()
 
@@ -345,6 +404,8 @@ class WireProcess:
             while True:
                 timer.arm(self.wire.next_change_ns())
                 await timer.wait()
+                if (at := self.wire.next_change_ns()) is not None and at <= self._now_ns():
+                    self.stop_carrying()
                 if self.wire.handle_timer(self._now_ns()):
                     self.changed()
         finally:

@@ -88,6 +88,11 @@ class Queue:
             verdict.left_ns = self.server.transmit(start_ns, len(frame))
             self._on_left(frame, verdict)
 
+    def refill(self, waiting: list[tuple[bytes, Verdict]]) -> None:
+        """Those that `empty` took out."""
+        self._waiting.extend(waiting)
+        self.octets += sum(len(frame) for frame, _ in waiting)
+
     def empty(self) -> list[tuple[bytes, Verdict]]:
         """Take out all that waits."""
         waiting = list(self._waiting)

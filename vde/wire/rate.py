@@ -18,18 +18,19 @@ class Rate:
         self._rate = rate_bit_s
         self._burst = burst_octets * 8 * NS_PER_S
         self._overhead = overhead_octets
-        self._full = busy_ns * rate_bit_s  # when the bucket is full again, · rate
+        self.full = busy_ns * rate_bit_s
+        """When the bucket is full again, · rate."""
 
     def start_ns(self, ready_ns: int) -> int:
         """When a frame that is there since `ready_ns` begins to leave."""
-        return max(ready_ns, -((self._burst - self._full) // self._rate))
+        return max(ready_ns, -((self._burst - self.full) // self._rate))
 
     def busy_until_ns(self) -> int:
         """When the bucket is full again."""
-        return -(-self._full // self._rate)
+        return -(-self.full // self._rate)
 
     def transmit(self, start_ns: int, octets: int) -> int:
         """A frame begins to leave: when it will have left."""
         bits = max(0, octets + self._overhead) * 8
-        self._full = max(self._full, start_ns * self._rate) + bits * NS_PER_S
-        return max(start_ns, -((self._burst - self._full) // self._rate))
+        self.full = max(self.full, start_ns * self._rate) + bits * NS_PER_S
+        return max(start_ns, -((self._burst - self.full) // self._rate))

@@ -126,9 +126,11 @@ class ControlServer:
 
     def _carry_out(self, request: Mapping[str, Any]) -> dict[str, Any]:
         process = self._process
-        process.count_bypassed()
+        process.count()
         if request["do"] == "watch":
             parse_direction(request.get("direction", "both"))
+        if request["do"] in VERBS:
+            process.stop_carrying()
         answer = carry_out(
             self._wire, request, self._now_ns(), {**self._facts(), "bypass": process.bypass and self._wire.clear}
         )
@@ -150,6 +152,7 @@ class ControlServer:
             self._observe()
 
     def _observe(self) -> None:
+        self._process.stop_carrying()
         for name, side in self._wire.directions.items():
             side.observer = self._observer(name) if self._watchers else None
         self._process.changed()

@@ -7,6 +7,7 @@
 | `loss`     | chance                                                                           |
 | `queue`    | it would have waited for the rate behind more than the queue holds               |
 | `codel`    | the queue stood: RFC 8289                                                        |
+| `refused`  | the link that it was to be sent on did not take it                               |
 | `held`     | more frames are delayed, or wait for a receiver that does not take them, than we keep |
 """
 
@@ -126,6 +127,21 @@ class Ring:
     def add(self, verdict: Verdict) -> None:
         """Remember it instead of the one `RING` frames before."""
         self._kept[verdict.number & (RING - 1)] = verdict
+
+    def learn(self, news: Verdict) -> Verdict:
+        """Another has seen this copy of a frame since: take over what it knows. Answers the remembered verdict."""
+        known = self.find(news.number)
+        if known is None:
+            if not news.copy:
+                self.add(news)
+            return news
+        if news.copy:
+            if known.twin is None:
+                known.twin = news
+            known = known.twin
+        known.fate, known.detail = news.fate, news.detail
+        known.left_ns, known.delay_ns, known.due_ns = news.left_ns, news.delay_ns, news.due_ns
+        return known
 
     def find(self, number: int) -> Verdict | None:
         """The verdict about a frame, if it is still known."""

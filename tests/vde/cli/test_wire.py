@@ -148,6 +148,49 @@ def test_a_wire_joins_a_switch_that_comes_back(
         assert told.count(f"{left}: is there again") == 1
 
 
+CHANGES = [
+    ("set", {"rate": "1Gbit"}),
+    ("set", {"discipline": "codel"}),
+    ("watch", {}),
+    ("set", {"discipline": "tail-drop", "delay": "20ms"}),
+    ("down", {}),
+    ("up", {}),
+    ("clear", {}),
+    ("set", {"delay": "30ms", "corrupt": "0%"}),
+]
+"""Some that the native carrier knows, some that only the model knows, and none."""
+
+
+def test_no_frame_is_lost_when_another_begins_to_carry(short_path: Path, start_switch: StartSwitch) -> None:
+    one, other = start_switch(name="a"), start_switch(name="b")
+    control = short_path / "w"
+    with (
+        wire(short_path, str(one.directory), str(other.directory), "--delay", "30ms"),
+        VdeClient(one.directory) as near,
+        VdeClient(other.directory) as beyond,
+        WireConnection(control) as connection,
+    ):
+        number = 0
+        for verb, settings in CHANGES * 2:
+            for _ in range(25):
+                near.send(frame(number))
+                number += 1
+            while connection.ask("stats")["statistics"]["left-to-right"]["received_frames"] < number:
+                pass
+            if verb == "watch":
+                with WireConnection(control) as watching:
+                    watching.ask("watch")
+            else:
+                connection.ask(verb, **({"settings": settings} if settings else {}))
+        sent_while_down = {n for turn in (5, 13) for n in range(25 * turn, 25 * turn + 25)}
+        expected = {frame(n) for n in set(range(number)) - sent_while_down}
+        assert {beyond.receive() for _ in expected} == expected
+        statistics = connection.ask("stats")["statistics"]["left-to-right"]
+        assert (statistics["received_frames"], statistics["sent_frames"]) == (number, len(expected))
+        assert statistics["dropped"] == {"down": 50}
+        assert connection.ask("why", number=1, direction="left-to-right")["why"]["delay_ns"] == 30_000_000
+
+
 def shown(control: str | Path) -> dict[str, Any]:
     """As `vde wire show --format json`, without a process."""
     with WireConnection(Path(control)) as connection:

@@ -7,6 +7,7 @@ mod mips_text;
 mod r3000;
 mod ring;
 mod umps;
+mod wire;
 
 use pyo3::prelude::*;
 
@@ -19,5 +20,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<mips::Mips32>()?;
     module.add_class::<r3000::R3000>()?;
     module.add_class::<umps::Umps>()?;
+    module.add_class::<wire::WireLane>()?;
+    module.add_class::<wire::WirePump>()?;
     module.add_class::<forwarder::Forwarder>()
 }
