@@ -6,6 +6,15 @@ import socket
 
 def notify_ready() -> None:
     """Send READY=1 to $NOTIFY_SOCKET (a path, or `@` and an abstract name) if there is one."""
+    _send(f"READY=1\nMAINPID={os.getpid()}")
+
+
+def notify_status(text: str) -> None:
+    """Send a line about how one is."""
+    _send(f"STATUS={text}")
+
+
+def _send(text: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
@@ -14,6 +23,6 @@ def notify_ready() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notification:
         try:
             notification.connect(address)
-            notification.send(f"READY=1\nMAINPID={os.getpid()}".encode())
+            notification.send(text.encode())
         except OSError:
             return  # nobody waits any more

@@ -22,6 +22,7 @@ import trio
 from emulators.guest.ends import LiveOutside
 from emulators.guest.inputs import Input
 from emulators.guest.pace import Mode, Pace
+from emulators.guest.spin import SpinWatch
 from emulators.machine import Debugged, Done, End, Idle, Kicked, Machine, Reset
 from vde import clock
 
@@ -67,6 +68,9 @@ class Runner:
         """A debugger's: told in the machine's thread when it has stopped: where, or None if it was asked to."""
         self.on_build: Callable[[Machine], None] | None = None
         """A debugger's: given the new machine after a reset, in the machine's thread."""
+        self.on_spin: Callable[[str], None] | None = None
+        """Told in the machine's thread that the guest hangs, and where; "": it does not any more."""
+        self._spin = SpinWatch()
         self._event = threading.Event()
         self._asked: collections.deque[Callable[[], None]] = collections.deque()
         self._ending = False
@@ -161,8 +165,9 @@ class Runner:
             outcome = machine.run_for(ticks, skip_idle=False)
             match outcome:
                 case Done() | Kicked():
-                    pass
+                    self._look(waits=False)
                 case Idle(until):
+                    self._look(waits=until is None)
                     self._wait(until)
                 case Debugged():
                     self._paused = True
@@ -177,6 +182,10 @@ class Runner:
                     self.pace.anchor(self.machine.cpu.ticks, clock.monotonic_ns())
                 case end:
                     return end
+
+    def _look(self, *, waits: bool) -> None:
+        if self.on_spin is not None and (text := self._spin.look(self.machine, waits=waits)) is not None:
+            self.on_spin(text)
 
     def _tell(self, input_: Input) -> None:
         self._record(self.machine.cpu.ticks, input_)

@@ -90,6 +90,7 @@ class Session:
         setup: how it runs.
         surroundings: for the networks.
         ready: called when it runs.
+        status: told in the machine's thread that the guest hangs, and where; "": it does not any more.
         serve_debugger: what serves `setup.gdb`.
     """
 
@@ -100,12 +101,14 @@ class Session:
         surroundings: Surroundings,
         ready: Callable[[], None] = lambda: None,
         serve_debugger: Serve | None = None,
+        status: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._build = build
         self._setup = setup
         self._surroundings = surroundings
         self._ready = ready
         self._serve_debugger = serve_debugger
+        self._status = status
         self._result = Result()
         self._commands: trio.MemorySendChannel[str] | None = None
         self._consoles: dict[str, LiveConsole] = {}
@@ -172,6 +175,7 @@ class Session:
         runner = Runner(
             lambda: self._build(outside), outside, self._setup.mode, reboot=self._setup.reboot, restored=restored
         )
+        runner.on_spin = self._status
         if self._setup.wait:
             runner.pause()
         return runner

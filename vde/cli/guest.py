@@ -176,7 +176,7 @@ def _run(spec: "BoardSpec", args: argparse.Namespace) -> int:
     from emulators.gdb.server import serve
     from emulators.guest.session import Session, Setup
     from plugs.surroundings import Here
-    from switch.notify import notify_ready
+    from switch.notify import notify_ready, notify_status
 
     given = {field.name: value for field, _ in spec.options() if (value := getattr(args, field.name, None)) is not None}
     nics, nic_models = _nics(spec, getattr(args, "nic", []))
@@ -210,7 +210,7 @@ def _run(spec: "BoardSpec", args: argparse.Namespace) -> int:
     if args.gdb_wait and not args.gdb:
         raise ConfigError("--gdb-wait: without --gdb nobody could start the guest")
     here = Here(args.name or f"vde guest {spec.name}", warn)
-    session = Session(lambda outside: spec.build(params, outside), setup, here, notify_ready, serve)
+    session = Session(lambda outside: spec.build(params, outside), setup, here, notify_ready, serve, notify_status)
     return _status(trio.run(session.run))
 
 

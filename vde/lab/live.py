@@ -245,10 +245,10 @@ class LiveLab:
         vnls, directory = self._vnls(node), self.home.file.parent
         return Launch(
             lambda console: board_command(OWN, node, files, vnls, directory, console),
-            # A kernel of the user's may never show the line of our images.
-            self.home.readiness(node.name) if files is None else None,
+            self.home.readiness(node.name),
             "descriptor",
             directory=directory,
+            ready_line=files is not None,  # a kernel of the user's may never show the line of our images
         )
 
     def _uml_launch(self, node: Guest) -> Launch:

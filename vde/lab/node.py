@@ -57,7 +57,8 @@ class Launch:
 
     Attributes:
         command: program and arguments; gets the number of the console's descriptor, 0 if there is none.
-        readiness: where it says that it is ready; None for a guest, whose console does.
+        readiness: where it says that it is ready, and how it is; None: nowhere.
+        ready_line: it is ready when its console shows the line of our images, whatever it says there.
         console: its serial line: none, an inherited descriptor, or a terminal that is its standard input and output.
         farewell: the signal that asks it to end.
         directory: where it runs.
@@ -70,6 +71,7 @@ class Launch:
     farewell: signal.Signals = signal.SIGTERM
     directory: Path = Path("/")
     environment: Mapping[str, str] = field(default_factory=dict)
+    ready_line: bool = False
 
 
 class LiveNode:
@@ -180,14 +182,14 @@ class LiveNode:
             self.change(State.STARTING)
             self.started.set()
             try:
-                return how_it_ended(await self._attend(process, readiness))
+                return how_it_ended(await self._attend(process, readiness, launch))
             finally:
                 await process.end(launch.farewell)
 
-    async def _attend(self, process: Process, readiness: trio.socket.SocketType | None) -> int:
+    async def _attend(self, process: Process, readiness: trio.socket.SocketType | None, launch: Launch) -> int:
         async with trio.open_nursery() as watchers:
             if readiness is not None:
-                watchers.start_soon(self._await_notification, readiness)
+                watchers.start_soon(self._await_notifications, readiness, not launch.ready_line)
             if self.console is not None:
                 watchers.start_soon(self._await_ready_line, self.console)
             async with trio.open_nursery() as writers:
@@ -203,10 +205,18 @@ class LiveNode:
         async for octets in process.output:
             self.transcript.write(bytes(octets))
 
-    async def _await_notification(self, readiness: trio.socket.SocketType) -> None:
-        while b"READY=1" not in (await readiness.recv(READY_MOST_OCTETS)).split(b"\n"):
-            pass
-        self._becomes_ready("")
+    async def _await_notifications(self, readiness: trio.socket.SocketType, says_ready: bool) -> None:
+        """sd_notify(3): READY=1, and STATUS= with what is to be said about it until the next one."""
+        usual = None
+        while True:
+            for line in (await readiness.recv(READY_MOST_OCTETS)).split(b"\n"):
+                if line == b"READY=1" and says_ready:
+                    self._becomes_ready("")
+                elif line.startswith(b"STATUS="):
+                    said = line.removeprefix(b"STATUS=").decode(errors="replace")
+                    usual = self.text if usual is None else usual
+                    self.change(self.state, said or usual)
+                    usual = usual if said else None
 
     async def _await_ready_line(self, console: Console) -> None:
         seen = bytearray()

@@ -1,0 +1,80 @@
+"""Does the guest hang? A processor that stays in a few octets of code with interrupts off, for seconds, does no work.
+
+Theory: the processor's state is looked at `SAMPLES` times, a second of virtual time apart; a guest that lets
+interrupts in at any of them, or is somewhere else, is at work. One that waits with interrupts off (HLT) is told apart:
+nothing will wake it. Kernels that panic without a restart end in either way.
+
+Limits: a loop of more than `REACH_OCTETS`, or one that lets interrupts in now and then, is not noticed. Processors
+whose state does not tell (uMPS3's) are not looked at.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from emulators.machine import Machine
+
+SAMPLES: Final = 5
+"""Chosen: kernels stay with interrupts off for milliseconds, firmware for a second or two."""
+REACH_OCTETS: Final = 256
+"""Chosen: loops that wait are a few instructions; decompressors, which work with interrupts off, are longer."""
+EFLAGS_IF: Final = 1 << 9  # Intel SDM vol. 1, 3.4.3
+STATUS_IE, STATUS_EXL_ERL = 1, 6  # MD00090 table 9.28
+
+
+def interrupts_off(state: Mapping[str, Any]) -> bool | None:
+    """None: the state does not tell."""
+    if "eflags" in state:
+        return not state["eflags"] & EFLAGS_IF
+    if "errorepc" in state:
+        return bool(state["status"] & (STATUS_IE | STATUS_EXL_ERL) != STATUS_IE)
+    return None
+
+
+def place(state: Mapping[str, Any]) -> int:
+    """The linear address of the instruction."""
+    if "eip" in state:
+        return int(state["cs.base"] + state["eip"] & 0xFFFFFFFF)
+    return int(state["pc"])
+
+
+class SpinWatch:
+    """Watches one machine after the other."""
+
+    def __init__(self) -> None:
+        self._next_tick = 0
+        self._first: int | None = None
+        self._samples = 0
+        self.text = ""
+
+    def look(self, machine: Machine, *, waits: bool) -> str | None:
+        """To be called between runs of the machine.
+
+        Returns:
+            What is to be told now, "" if what was told is over; None: nothing has changed.
+        """
+        tick = machine.cpu.ticks
+        if not waits and self._next_tick - machine.ticks_hz <= tick < self._next_tick:
+            return None
+        self._next_tick = tick + machine.ticks_hz
+        state = machine.cpu.state()
+        pc = place(state)
+        if not interrupts_off(state):
+            self._first, self._samples = None, 0
+        elif self._first is None or abs(pc - self._first) >= REACH_OCTETS:
+            self._first, self._samples = pc, 1
+        else:
+            self._samples += 1
+        text = ""
+        if waits and self._first is not None:
+            text = f"waits with interrupts off, at pc {_name(machine, pc)}"
+        elif self._samples >= SAMPLES:
+            text = self.text if self.text.startswith("spinning") else f"spinning at pc {_name(machine, pc)}"
+        if text == self.text:
+            return None
+        self.text = text
+        return text
+
+
+def _name(machine: Machine, pc: int) -> str:
+    symbol = machine.symbol(pc)
+    return f"{pc:#010x}{f' ({symbol})' if symbol else ''}"

@@ -1,0 +1,59 @@
+from types import SimpleNamespace
+from typing import Any
+
+from emulators.guest.spin import SAMPLES, SpinWatch, interrupts_off
+
+HZ = 100
+
+
+class Guest:
+    """A machine that is where one says."""
+
+    def __init__(self) -> None:
+        self.watch = SpinWatch()
+        self.tick = 0
+        self.told: list[str] = []
+
+    def second(self, eip: int, *, enabled: bool = False, waits: bool = False) -> None:
+        self.tick += HZ
+        state = {"eip": eip, "eflags": 0x202 if enabled else 2, "cs.base": 0x10000}
+        cpu = SimpleNamespace(ticks=self.tick, state=lambda: state)
+        machine: Any = SimpleNamespace(cpu=cpu, ticks_hz=HZ, symbol=lambda at: "loop+0x2" if at == 0x10102 else None)
+        text = self.watch.look(machine, waits=waits)
+        if text is not None:
+            self.told.append(text)
+
+
+def test_a_loop_with_interrupts_off() -> None:
+    guest = Guest()
+    for _ in range(SAMPLES - 1):
+        guest.second(0x100)
+    assert guest.told == []
+    guest.second(0x102)
+    guest.second(0x100)
+    assert guest.told == ["spinning at pc 0x00010102 (loop+0x2)"]
+    guest.second(0x5000)
+    assert guest.told[1:] == [""]
+
+
+def test_work_and_loops_that_let_interrupts_in_are_none() -> None:
+    guest = Guest()
+    for second in range(3 * SAMPLES):
+        guest.second(0x100, enabled=second % SAMPLES == 0)
+        guest.second(0x1000 * second)
+    assert guest.told == []
+
+
+def test_a_wait_that_nothing_ends() -> None:
+    guest = Guest()
+    guest.second(0x102, waits=True)
+    assert guest.told == ["waits with interrupts off, at pc 0x00010102 (loop+0x2)"]
+    guest.second(0x102, enabled=True, waits=True)
+    assert guest.told[1:] == [""]
+
+
+def test_processors_that_tell_nothing() -> None:
+    assert interrupts_off({"pc": 4, "status": 0}) is None
+    assert interrupts_off({"pc": 4, "status": 0, "errorepc": 0}) is True
+    assert interrupts_off({"pc": 4, "status": 1, "errorepc": 0}) is False
+    assert interrupts_off({"pc": 4, "status": 3, "errorepc": 0}) is True
