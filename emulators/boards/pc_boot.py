@@ -14,13 +14,18 @@ from emulators.boards.pc_chipset import (
     CMOS_BOOT_1,
     CMOS_BOOT_2,
     FIRST_SLOT,
+    GSI_TIMER,
+    IOAPIC_AT,
     IRQ_CLOCK,
     IRQ_COM1,
     IRQ_COM2,
     IRQ_KEYBOARD,
     IRQ_MOUSE,
     IRQ_SCI,
+    IRQ_TIMER,
+    LAPIC_AT,
     LAST_SLOT,
+    PIRQ_TO_IRQ,
     POWER_PORTS,
     SOUTH_BRIDGE,
     Chipset,
@@ -83,7 +88,7 @@ def pci_memory(memory_octets: int) -> tuple[int, int]:
     return next(start for start in PCI_MEMORY_STARTS if memory_octets <= start), PCI_MEMORY_END
 
 
-def tables(memory_octets: int, serial_ports: int) -> acpi.Tables:
+def tables(memory_octets: int, serial_ports: int, *, apic: bool) -> acpi.Tables:
     """The ACPI tables."""
     return acpi.build(
         acpi.Pc(
@@ -93,6 +98,10 @@ def tables(memory_octets: int, serial_ports: int) -> acpi.Tables:
             route=line,
             slots=[SOUTH_BRIDGE, *range(FIRST_SLOT, LAST_SLOT + 1)],
             devices=[*DEVICES, *SERIAL_DEVICES[:serial_ports]],
+            lapic=LAPIC_AT if apic else 0,
+            ioapic=IOAPIC_AT if apic else 0,
+            overrides=[(IRQ_TIMER, GSI_TIMER, False)]
+            + [(number, number, True) for number in sorted({IRQ_SCI, *PIRQ_TO_IRQ})],
         )
     )
 
@@ -116,7 +125,7 @@ def boot_kernel(
         ConfigError: it is no kernel for a PC, or something does not fit.
     """
     chipset.firmware_done(io=PCI_IO, memory=pci_memory(memory_octets))
-    built = tables(memory_octets, serial_ports)
+    built = tables(memory_octets, serial_ports, apic=chipset.lapic is not None)
     at = UPPER + acpi.FACS_ALIGNMENT
     vm.write(UPPER, built.rsdp(at))
     vm.write(at, built.placed(at))
@@ -190,7 +199,11 @@ def prepare_firmware(chipset: Chipset, *, memory_octets: int, boot: str, serial_
     chipset.cmos[CMOS_BOOT_2] = second << 4 | first
     chipset.cmos[CMOS_BOOT_1] |= third << 4
     e820 = b"".join(bzimage.E820_ENTRY.pack(*area) for area in [(0, memory_octets, bzimage.E820_RAM)])
-    files = {"etc/e820": e820, **tables(memory_octets, serial_ports).files(), **chipset.files}
+    files = {
+        "etc/e820": e820,
+        **tables(memory_octets, serial_ports, apic=chipset.lapic is not None).files(),
+        **chipset.files,
+    }
     if not vga and serial_ports:
         files["etc/sercon-port"] = struct.pack("<Q", 0x3F8)  # the BIOS' own text, when there is no screen
     items = {

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from emulators.device import Device, Irq, Timeline
 from emulators.devices.firmware.debug_port import DebugPort, PostCode
 from emulators.devices.input.i8042 import I8042
+from emulators.devices.intc import ioapic, lapic
 from emulators.devices.intc.i8259 import I8259Pair
 from emulators.devices.pci.bus import PciBus
 from emulators.devices.pci.config import HEADER_MULTIFUNCTION, HEADER_TYPE, PciFunction
@@ -35,6 +36,9 @@ from vde.errors import ConfigError
 IRQ_TIMER, IRQ_KEYBOARD, IRQ_COM2, IRQ_COM1, IRQ_FLOPPY, IRQ_CLOCK, IRQ_SCI, IRQ_MOUSE = 0, 1, 3, 4, 6, 8, 9, 12
 PIRQ_TO_IRQ: Final = (10, 10, 11, 11)
 """What firmware writes to PIRQRC[A:D]: SeaBIOS' choice, and ours without it."""
+IOAPIC_AT, LAPIC_AT = 0xFEC00000, 0xFEE00000
+GSI_TIMER: Final = 2
+"""The I/O APIC's line 0 is the 8259s'."""
 SERIAL: Final = ((0x3F8, IRQ_COM1), (0x2F8, IRQ_COM2), (0x3E8, IRQ_COM1), (0x2E8, IRQ_COM2))
 UART_HZ: Final = 1_843_200
 
@@ -96,6 +100,7 @@ class Chipset:
         start_s: what the clock shows, in seconds since 1970.
         serial_ports: 0 … 4.
         paced: serial lines take as long as their speed says.
+        apic: a local APIC and an I/O APIC, besides the 8259s.
 
     Attributes:
         io, memory: the port space, and the addresses without memory.
@@ -113,6 +118,7 @@ class Chipset:
         start_s: int,
         serial_ports: int,
         paced: bool,
+        apic: bool = False,
     ) -> None:
         self.outside = outside
         self.dma = dma
@@ -122,7 +128,17 @@ class Chipset:
         self.slots: list[int] = []
         self._next_slot = FIRST_SLOT
 
-        self.pic = pic = I8259Pair(irq=pins.intr)
+        self.lapic: lapic.LocalApic | None = None
+        self.ioapic: ioapic.IoApic | None = None
+        if apic:
+            self.lapic = local = lapic.LocalApic(
+                irq=pins.intr,
+                timeline=timeline,
+                external=lambda: self.pic.acknowledge(),
+                ended=lambda vector: self.ioapic.ended(vector) if self.ioapic else None,
+            )
+            self.ioapic = ioapic.IoApic(local)
+        self.pic = pic = I8259Pair(irq=self.lapic.line if self.lapic else pins.intr)
         self.isa = isa = Piix3Isa(line=self.irq, reset=events.reset)
         self.pci = pci = PciBus([isa.pirq(pin) for pin in range(4)], route)
         self.io, self.memory = pci.io, pci.memory
@@ -168,6 +184,10 @@ class Chipset:
         ):
             self.io.map(base, size, device, name=name, offset=offset)
         self.memory.map(SHADOW, SHADOW_END - SHADOW, Shadow(bridge), name="shadow memory")
+        if self.lapic is not None and self.ioapic is not None:
+            self.devices |= {"lapic": self.lapic, "ioapic": self.ioapic}
+            self.memory.map(LAPIC_AT, lapic.WINDOW_OCTETS, self.lapic, name="lapic")
+            self.memory.map(IOAPIC_AT, ioapic.WINDOW_OCTETS, self.ioapic, name="ioapic")
         self._serial(serial_ports, paced=paced)
         self._cmos(memory_octets)
         self.plug(bridge, 0)
@@ -176,7 +196,20 @@ class Chipset:
 
     def irq(self, number: int) -> Irq:
         """ISA interrupt `number`, for one device."""
-        return self.pic.line(number)
+        pic = self.pic.line(number)
+        if self.ioapic is None:
+            return pic
+        apic = self.ioapic.line(number if number != IRQ_TIMER else GSI_TIMER)
+
+        def both(level: bool) -> None:
+            pic(level)
+            apic(level)
+
+        return both
+
+    def acknowledge(self) -> int:
+        """The processor takes an interrupt: its vector."""
+        return self.pic.acknowledge() if self.lapic is None else self.lapic.acknowledge()
 
     def plug(self, card: PciFunction, device: int | None = None, number: int = 0) -> None:
         """Plug a PCI function in, at the next free slot if none is named.
@@ -234,6 +267,9 @@ class Chipset:
             ConfigError: the cards want more addresses than there are.
         """
         self.bridge.open()
+        if self.lapic is not None:  # SDM vol. 3, 7.5: "virtual wire": the 8259s come through
+            for register, value in ((lapic.SVR, 0x1FF), (lapic.LVT_LINT0, lapic.EXTINT), (lapic.LVT_LINT1, 0x400)):
+                self.lapic.write(register, 4, value)
         for pin, number in enumerate(PIRQ_TO_IRQ):
             self.isa.config_write(PIRQRC + pin, 1, number)
         self.io.write(0x4D0, 2, sum(1 << number for number in {*PIRQ_TO_IRQ, IRQ_SCI}))
