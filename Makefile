@@ -3,6 +3,7 @@
 #   make lab-qemu the same with QEMU's machines, of two architectures
 #   make test     all tests, real peers included          make check   format, lint, types, import contracts, clippy
 #   make bench    measurements against the originals      make fuzz    every parser, ten minutes each
+#   make test-oracles  floating point beside the host's own and mpmath's, millions of cases
 #   make interop  only the tests with real peers          make clean   remove what was built
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 RUST := Cargo.toml Cargo.lock $(shell find switch/native vde/native plugs/native emulators -name '*.rs' -o -name Cargo.toml 2>/dev/null)
 PYTEST := $(BIN)/pytest
 
-.PHONY: lab lab-qemu test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz interop unit constraints clean
+.PHONY: lab lab-qemu test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles interop unit constraints clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.built
@@ -25,6 +26,10 @@ test: $(VENV)/.built
 	@setup/install-packages qemu test bench
 	cargo test --release --quiet --workspace
 	$(PYTEST)
+
+test-oracles: $(VENV)/.tools
+	$(BIN)/python -m tests.emulators.cpus.transcendental_vectors 10000 > target/true_values.txt
+	SOFT_FLOAT_ROUNDS=100 SOFT_FLOAT_VALUES=$(CURDIR)/target/true_values.txt cargo test --release --quiet --package soft-float
 
 unit: $(VENV)/.built
 	$(PYTEST) -m 'not interop and not slow'

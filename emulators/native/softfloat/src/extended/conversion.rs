@@ -1,0 +1,68 @@
+//! To and from the smaller formats: FLD and FST with memory operands.
+
+use super::{BIAS, F80, INTEGER_BIT, TOP};
+use crate::binary::{DOUBLE, Format, SINGLE};
+use crate::{Context, DENORMAL, OVERFLOW, UNDERFLOW};
+
+impl F80 {
+    pub fn of_single(bits: u32, context: &mut Context) -> F80 {
+        F80::widened(SINGLE, bits.into(), context)
+    }
+
+    pub fn of_double(bits: u64, context: &mut Context) -> F80 {
+        F80::widened(DOUBLE, bits, context)
+    }
+
+    pub fn to_single(self, context: &mut Context) -> u32 {
+        self.narrowed(SINGLE, context) as u32
+    }
+
+    pub fn to_double(self, context: &mut Context) -> u64 {
+        self.narrowed(DOUBLE, context)
+    }
+
+    #[inline]
+    fn widened(format: Format, bits: u64, context: &mut Context) -> F80 {
+        let negative = format.is_negative(bits);
+        let fraction = format.fraction(bits) << (63 - format.fraction_bits());
+        let exponent = format.exponent(bits);
+        if exponent == 0 {
+            if fraction == 0 {
+                return F80::zero(negative);
+            }
+            context.flags |= DENORMAL;
+            let shift = fraction.leading_zeros();
+            return F80::new(negative, BIAS - format.bias() + 1 - shift as i32, fraction << shift);
+        }
+        if exponent == format.top() {
+            let value = F80::new(negative, TOP, INTEGER_BIT | fraction);
+            return if fraction == 0 { value } else { value.odd(context) };
+        }
+        F80::new(negative, exponent - format.bias() + BIAS, INTEGER_BIT | fraction)
+    }
+
+    #[inline]
+    fn narrowed(self, format: Format, context: &mut Context) -> u64 {
+        let negative = self.is_negative();
+        if self.is_odd() {
+            let value = self.odd(context);
+            let fraction = value.significand << 1 >> (64 - format.fraction_bits());
+            return format.infinity(value.is_negative()) | fraction;
+        }
+        if self.is_infinite() {
+            return format.infinity(negative);
+        }
+        if self.is_zero() {
+            return format.zero(negative);
+        }
+        let x = self.finite();
+        let before = *context;
+        let bits = format.rounded(negative, x.exponent - BIAS, x.significand, context);
+        let stopped = context.flags & context.unmasked & (OVERFLOW | UNDERFLOW);
+        if stopped != 0 {
+            // Nothing is stored, so nothing is inexact.
+            *context = Context { flags: before.flags | stopped, ..before };
+        }
+        bits
+    }
+}
