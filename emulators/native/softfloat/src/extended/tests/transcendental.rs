@@ -181,7 +181,9 @@ fn results_are_the_true_ones() {
     let mut differences = Differences::default();
     for line in text.lines() {
         let Value { name, st: [x, y], negative, exponent, significand } = value(line).expect("a line of six words");
-        let parts = ((significand >> 64) as u64, significand as u64 | 1);
+        // The logarithm of a power of 2 is exact.
+        let more = !(name == "fyl2x" && x.significand == 1 << 63);
+        let parts = ((significand >> 64) as u64, significand as u64 | u64::from(more));
         for bits in 0..4 {
             let new = || Context { rounding: Rounding::new(bits), ..Context::new() };
             let (mut context, mut wanted) = (new(), new());
