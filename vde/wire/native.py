@@ -5,6 +5,7 @@ correlations, and tells no observer; and it wants datagram sockets or taps. Noth
 back: frames on their way go over with all that was decided about them.
 """
 
+import contextlib
 import os
 from collections.abc import Mapping
 from typing import Any, Final
@@ -172,6 +173,7 @@ class NativeWire:
     def __init__(self, wire: Wire, left: HandedOver, right: HandedOver) -> None:
         """The descriptors are ours from now on."""
         self._sides = [wire.directions[name] for name in DIRECTIONS]
+        self._ended = False
         self._tallies: list[tuple[Any, ...] | None] = [None, None]
         states = [side.give_away(_Part(self, index)) for index, side in enumerate(self._sides)]
         try:
@@ -203,15 +205,16 @@ class NativeWire:
 
     async def run(self) -> None:
         """As `Carried.run`."""
-        while (broken := self._pump.broken()) is None:
-            try:
+        with contextlib.suppress(trio.ClosedResourceError):  # `end`
+            while not self._ended and self._pump.broken() is None:
                 await trio.lowlevel.wait_readable(self._pump.news_fd())
-            except trio.ClosedResourceError:
-                return  # ended
+        if self._ended or (broken := self._pump.broken()) is None:
+            return
         raise PatchBroken(broken[0], f"the {('left', 'right')[broken[0]]} end broke: {os.strerror(broken[1])}")
 
     def end(self) -> None:
         """As `Carried.end`."""
+        self._ended = True
         trio.lowlevel.notify_closing(self._pump.news_fd())
         for index, (side, found) in enumerate(zip(self._sides, self._pump.stop(), strict=True)):
             self._add(index, found["tally"])
