@@ -68,7 +68,7 @@ def _isa_nic(chipset: Chipset, name: str, mac: bytes, cable: NicEnd) -> None:
     """An NE2000 with jumpers: drivers have to be told where it is."""
     for base, irq in ISA_NIC_PLACES:
         if chipset.io.find(base, 1) is None:
-            nic = Ne2000(mac=mac, irq=chipset.irq(irq), out=cable.send)
+            nic = Ne2000(mac=mac, irq=chipset.irq(irq), out=cable.send, timeline=chipset.timeline)
             models.plug_in(cable, nic)
             chipset.io.map(base, NE2000_PORTS, nic, name=name)
             chipset.devices[name] = nic

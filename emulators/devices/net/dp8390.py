@@ -11,7 +11,9 @@ backoff, errors of frames (the tally counters for CRC and alignment stay 0).
 Theory: the chip sees 64 KiB of its own (`PacketMemory`), not the machine's. A write of TXP sends at once. A frame that
 passes the filter goes into pages from CURR on, behind a header of four octets (status, next page, length); the pages
 stop before BNRY. While the driver has not freed enough pages frames wait in `queue`, and go into the ring when BNRY is
-written; what finds the queue full is missed, which the driver sees as an overrun (OVW, tally counter 2).
+written; what finds the queue full is missed, which the driver sees as an overrun (OVW, tally counter 2). On a wire
+there is time between frames, and drivers rely on the next one's interrupt when they leave some unread (Linux: nine at a
+time). Here they come at once; so while there are unread frames, PRX comes again `REMIND_NS` after it was cleared.
 
 Remote DMA moves octets between the data port and that memory: RSAR and RBCR say where and how many, and the port may
 be accessed with 8, 16 or 32 bits. In word mode (DCR.WTS) each transfer moves two octets, and one with 8 bits carries
@@ -33,7 +35,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from emulators.device import Irq, State
+from emulators.device import Irq, State, Timeline
 from emulators.devices.net.dp8390_data_path import DataPath
 from emulators.devices.net.dp8390_registers import (
     ASID_8029,
@@ -51,6 +53,7 @@ from emulators.devices.net.dp8390_registers import (
     HEADER,
     ID_8029,
     ISR_INTERRUPTS,
+    ISR_PRX,
     ISR_RDC,
     ISR_RST,
     LONGEST_FRAME,
@@ -72,11 +75,20 @@ class Dp8390(DataPath):
         memory: what its DMA channels see.
         irq: its interrupt pin.
         out: takes the frames that are sent, without FCS.
+        timeline: the machine's time.
         realtek: be an RTL8029AS.
     """
 
-    def __init__(self, *, memory: PacketMemory, irq: Irq, out: Callable[[bytes], None], realtek: bool = False) -> None:
-        super().__init__(memory=memory, irq=irq, out=out)
+    def __init__(
+        self,
+        *,
+        memory: PacketMemory,
+        irq: Irq,
+        out: Callable[[bytes], None],
+        timeline: Timeline,
+        realtek: bool = False,
+    ) -> None:
+        super().__init__(memory=memory, irq=irq, out=out, timeline=timeline)
         self._realtek = realtek
         self._config = bytearray(16)
 
@@ -89,6 +101,7 @@ class Dp8390(DataPath):
         self.tcr &= ~TCR_LOOPBACK & 0xFF
         self.rbcr = 0
         self._full = False
+        self._remind_at = None
         self.queue.clear()
         self._irq(False)
 
@@ -241,6 +254,18 @@ class Dp8390(DataPath):
             self.isr |= ISR_RDC
         self._interrupt()
 
+    # Time
+
+    def next_deadline(self) -> int | None:
+        """When the driver is reminded of what it has not read."""
+        return self._remind_at
+
+    def handle_timer(self, now_ns: int) -> None:
+        """Remind it."""
+        if self._remind_at is not None and now_ns >= self._remind_at:
+            self.isr |= ISR_PRX
+            self._interrupt()
+
     # State
 
     def state(self) -> State:
@@ -251,6 +276,7 @@ class Dp8390(DataPath):
             "registers": {name: getattr(self, name) for name in _KEPT + _KEPT_16},
             "arrays": [bytes(self._par), bytes(self._mar), bytes(self._tally), bytes(self._config), bytes(self._fifo)],
             "full": self._full,
+            "remind_at": -1 if self._remind_at is None else self._remind_at,
             "link": self._link,
             "memory": bytes(memory.space[memory.first : memory.end]),
             "queue": list(self.queue),
@@ -275,6 +301,7 @@ class Dp8390(DataPath):
         if len(queue) > QUEUE_FRAMES or not all(type(f) is bytes and 14 <= len(f) <= LONGEST_FRAME for f in queue):
             raise SnapshotError("snapshot: dp8390: the queue")
         counts = {name: take_int(take(state, "counts", dict), name, 1 << 62) for name in self.counts}
+        remind_at = take(state, "remind_at", int)
         full, link = take(state, "full", bool), take(state, "link", bool)
         self.mistakes = take_int(state, "mistakes", 1 << 62)
         for name, value in registers.items():
@@ -284,3 +311,4 @@ class Dp8390(DataPath):
         self._full, self._link, self.queue, self.counts = full, link, deque(queue), counts
         self.memory.space[self.memory.first : self.memory.end] = memory
         self._interrupt()
+        self._remind_at = remind_at if remind_at >= 0 else None

@@ -10,7 +10,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable
 
-from emulators.device import Irq
+from emulators.device import Irq, Timeline
 from emulators.devices.net.address_filter import BROADCAST, upper_hash
 from emulators.devices.net.dp8390_registers import (
     COUNTER_STOPS,
@@ -37,6 +37,7 @@ from emulators.devices.net.dp8390_registers import (
     RCR_AM,
     RCR_MON,
     RCR_PRO,
+    REMIND_NS,
     RSR_DIS,
     RSR_MPA,
     RSR_PHY,
@@ -55,16 +56,18 @@ class DataPath:
     """Everything behind the registers.
 
     Args:
-        memory, irq, out: as for `Dp8390`.
+        memory, irq, out, timeline: as for `Dp8390`.
     """
 
-    def __init__(self, *, memory: PacketMemory, irq: Irq, out: Callable[[bytes], None]) -> None:
+    def __init__(self, *, memory: PacketMemory, irq: Irq, out: Callable[[bytes], None], timeline: Timeline) -> None:
         self.memory = memory
         self.mistakes = 0
         self.counts = {"sent": 0, "received": 0, "filtered": 0, "missed": 0, "off": 0, "oversize": 0, "lost": 0}
         self.queue: deque[bytes] = deque()
         self._irq = irq
         self._out = out
+        self._timeline = timeline
+        self._remind_at: int | None = None
         self._link = True
         self._par = bytearray(6)
         self._mar = bytearray(8)
@@ -165,6 +168,7 @@ class DataPath:
         self.bnry = page
         self._full = False
         self._serve()
+        self._interrupt()
 
     def _transmit(self) -> None:
         """TXP."""
@@ -195,7 +199,18 @@ class DataPath:
         self.rsr = RSR_PRX if len(frame) >= 6 and self._passes(frame[:6]) else 0
 
     def _interrupt(self) -> None:
+        """Drive the pin. Unread frames whose interrupt the driver has cleared bring it again after `REMIND_NS`."""
         self._irq(bool(self.isr & self.imr & ISR_INTERRUPTS))
+        if self.imr & ~self.isr & ISR_PRX and self.cr & CR_STA and self._has_unread():
+            if self._remind_at is None:
+                self._remind_at = self._timeline.now_ns + REMIND_NS
+        else:
+            self._remind_at = None
+
+    def _has_unread(self) -> bool:
+        """Drivers keep BNRY at the next page to read, or at the one before it."""
+        after = self.bnry + 1 & 0xFF
+        return self._full or self.curr not in (self.bnry, self.pstart if after == self.pstop else after)
 
     # Remote DMA
 

@@ -57,3 +57,4 @@ LONGEST_FRAME: Final = 1518  # 802.3: 1514, and a VLAN tag
 PAGE: Final = 256
 HEADER: Final = 4
 QUEUE_FRAMES: Final = 64  # chosen
+REMIND_NS: Final = 50_000  # chosen: less than the time of a frame at 10 Mbit/s

@@ -24,7 +24,7 @@ Not emulated: the EEPROM that some clones keep their settings in, ISA Plug and P
 from collections.abc import Callable
 from typing import Final
 
-from emulators.device import Irq, State
+from emulators.device import Irq, State, Timeline
 from emulators.devices.net.dp8390 import Dp8390
 from emulators.devices.net.packet_memory import PacketMemory
 from emulators.devices.pci.config import PciFunction
@@ -54,12 +54,12 @@ class Ne2000:
         realtek: the chip is an RTL8029AS.
     """
 
-    timed = False
-
-    def __init__(self, *, mac: bytes, irq: Irq, out: Callable[[bytes], None], realtek: bool = False) -> None:
+    def __init__(
+        self, *, mac: bytes, irq: Irq, out: Callable[[bytes], None], timeline: Timeline, realtek: bool = False
+    ) -> None:
         memory = PacketMemory(MEMORY, MEMORY_OCTETS, prom(mac))
         self.mac = mac
-        self.chip = Dp8390(memory=memory, irq=irq, out=out, realtek=realtek)
+        self.chip = Dp8390(memory=memory, irq=irq, out=out, timeline=timeline, realtek=realtek)
         self.receive, self.set_link, self.ready_frames = self.chip.receive, self.chip.set_link, self.chip.ready_frames
 
     @property
@@ -122,11 +122,12 @@ class Ne2000:
             self.chip.reset()
 
     def next_deadline(self) -> int | None:
-        """None: a card has no timers."""
-        return None
+        """The chip's."""
+        return self.chip.next_deadline()
 
     def handle_timer(self, now_ns: int) -> None:
-        """Nothing to do."""
+        """The chip's."""
+        self.chip.handle_timer(now_ns)
 
     def reset(self) -> None:
         """RESET DRV."""
@@ -145,12 +146,14 @@ class Ne2000Pci(PciFunction):
     """One card on PCI: Realtek's RTL8029AS.
 
     Args:
-        mac, out: as for `Ne2000`.
+        mac, out, timeline: as for `Ne2000`.
     """
 
-    def __init__(self, name: str, *, mac: bytes, out: Callable[[bytes], None]) -> None:
+    timed = True
+
+    def __init__(self, name: str, *, mac: bytes, out: Callable[[bytes], None], timeline: Timeline) -> None:
         super().__init__(name, vendor=0x10EC, device=0x8029, class_code=0x020000, pin=1)
-        self.card = Ne2000(mac=mac, irq=self.set_interrupt, out=out, realtek=True)
+        self.card = Ne2000(mac=mac, irq=self.set_interrupt, out=out, timeline=timeline, realtek=True)
         self.mac = mac
         self.add_bar(0, PORTS, self.card, io=True)
         self.receive, self.set_link, self.ready_frames = self.card.receive, self.card.set_link, self.card.ready_frames
@@ -159,6 +162,14 @@ class Ne2000Pci(PciFunction):
     def counts(self) -> dict[str, int]:
         """Frames by what became of them."""
         return self.card.counts
+
+    def next_deadline(self) -> int | None:
+        """The chip's."""
+        return self.card.chip.next_deadline()
+
+    def handle_timer(self, now_ns: int) -> None:
+        """The chip's."""
+        self.card.chip.handle_timer(now_ns)
 
     def reset(self) -> None:
         """RST#."""

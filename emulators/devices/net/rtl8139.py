@@ -14,7 +14,9 @@ frames come whole), wake-up frames, power states, the counters of line errors, t
 
 Theory: a TSD written without OWN sends what its transmitter points at, at once and in the order of the four. Received
 frames go behind a header into the ring that RBSTART and RBLEN name, from CBR on, up to CAPR + 16; those that do not
-fit wait in `queue` until the driver writes CAPR. What finds the queue full is missed (RXOVW, MPC).
+fit wait in `queue` until the driver writes CAPR. What finds the queue full is missed (RXOVW, MPC). On a wire there is
+time between frames, and drivers rely on the next one's interrupt when they leave some unread. Here they come at once;
+so while there are unread frames, ROK comes again `REMIND_NS` after it was cleared.
 
 | threat | stopped by |
 |---|---|
@@ -192,6 +194,7 @@ class Rtl8139(DataPath):
             case r.CAPR:
                 self._read_at = value + 16 & 0xFFFF
                 self._serve()
+                self._raise(0)
             case r.CR:
                 self._command(value)
             case r.RBSTART:
@@ -277,11 +280,15 @@ class Rtl8139(DataPath):
             self._timer_at = self._timer_began_ns + (elapsed + wait) * r.CLOCK_NS
 
     def next_deadline(self) -> int | None:
-        """When TCTR will be TIMERINT."""
-        return self._timer_at
+        """When TCTR will be TIMERINT, or the driver is reminded of what it has not read."""
+        if self._timer_at is None or self._remind_at is None:
+            return self._remind_at if self._timer_at is None else self._timer_at
+        return min(self._timer_at, self._remind_at)
 
     def handle_timer(self, now_ns: int) -> None:
-        """TCTR is TIMERINT."""
+        """One of them is due."""
+        if self._remind_at is not None and now_ns >= self._remind_at:
+            self._raise(r.ISR_ROK)
         if self._timer_at is not None and now_ns >= self._timer_at:
             self._timer_at = self._timer_at + (r.CLOCK_NS << 32)
             self._raise(r.ISR_TIME_OUT)
@@ -311,7 +318,7 @@ class Rtl8139(DataPath):
         self._next = self._read_at = self._write_at = self._missed = 0
         self._mulint = self._timer_int = 0
         self._timer_began_ns = self._timeline.now_ns
-        self._timer_at = None
+        self._timer_at = self._remind_at = None
         self.queue.clear()
         self.set_interrupt(False)
 
@@ -328,7 +335,7 @@ class Rtl8139(DataPath):
             "registers": {name: getattr(self, f"_{name}") for name in _SCALARS},
             "arrays": [bytes(self._idr), bytes(self._mar), bytes(self._config)],
             "transmitters": [*self._tsd, *self._tsad],
-            "timer_at": -1 if self._timer_at is None else self._timer_at,
+            "timers": [-1 if at is None else at for at in (self._timer_at, self._remind_at)],
             "link": self._link,
             "phy": self._phy.state(),
             "eeprom": self.eeprom.state(),
@@ -352,7 +359,9 @@ class Rtl8139(DataPath):
         if len(queue) > r.QUEUE_FRAMES or not all(type(frame) is bytes and len(frame) in lengths for frame in queue):
             raise SnapshotError(f"snapshot: {self.name}: the queue")
         counts = {name: take_int(take(state, "counts", dict), name, 1 << 62) for name in self.counts}
-        link, timer_at = take(state, "link", bool), take(state, "timer_at", int)
+        link, timers = take(state, "link", bool), take(state, "timers", list)
+        if [type(at) for at in timers] != [int, int]:
+            raise SnapshotError(f"snapshot: {self.name}: timers")
         self._phy.from_state(take(state, "phy", dict))
         self.eeprom.from_state(take(state, "eeprom", dict))
         super().from_state(take(state, "function", dict))
@@ -361,7 +370,7 @@ class Rtl8139(DataPath):
         self._idr, self._mar, self._config = (bytearray(one) for one in arrays)
         self._tsd, self._tsad = transmitters[: r.TRANSMITTERS], transmitters[r.TRANSMITTERS :]
         self._link, self.queue, self.counts = link, deque(queue), counts
-        self._timer_at = timer_at if timer_at >= 0 else None
+        self._timer_at, self._remind_at = (at if at >= 0 else None for at in timers)
 
 
 class _Registers:

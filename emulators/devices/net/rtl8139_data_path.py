@@ -32,6 +32,7 @@ from emulators.devices.net.rtl8139_registers import (
     RCR_APM,
     RCR_RBLEN,
     RCR_WRAP,
+    REMIND_NS,
     RX_BAR,
     RX_MAR,
     RX_PAM,
@@ -85,6 +86,7 @@ class DataPath(PciFunction):
         self._next = 0
         self._cr = self._isr = self._imr = self._tcr = self._rcr = 0
         self._rbstart = self._read_at = self._write_at = self._missed = self._cscr = 0
+        self._remind_at: int | None = None
         self.queue: deque[bytes] = deque()
         self.counts = {"sent": 0, "received": 0, "filtered": 0, "missed": 0, "off": 0, "oversize": 0, "lost": 0}
 
@@ -233,5 +235,11 @@ class DataPath(PciFunction):
         self._raise(ISR_SERR)
 
     def _raise(self, bits: int) -> None:
+        """Causes; drives the pin. Unread frames whose cause the driver has cleared bring it again after `REMIND_NS`."""
         self._isr |= bits
         self.set_interrupt(bool(self._isr & self._imr))
+        if self._imr & ~self._isr & ISR_ROK and self._cr & CR_RE and not self.is_empty():
+            if self._remind_at is None:
+                self._remind_at = self._timeline.now_ns + REMIND_NS
+        else:
+            self._remind_at = None

@@ -93,4 +93,5 @@ SHORTEST_FRAME: Final = 60  # 802.3: 64 with FCS
 LONGEST_SENT: Final = 1792  # §5.2
 LONGEST_RECEIVED: Final = 4092  # §5.1: 4 KiB with FCS
 QUEUE_FRAMES: Final = 128  # chosen
+REMIND_NS: Final = 50_000  # chosen: some frames at 100 Mbit/s
 CLOCK_NS: Final = 30  # TCTR counts PCI clocks of 33 MHz
