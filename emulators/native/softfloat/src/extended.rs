@@ -9,6 +9,7 @@ mod remainder;
 mod rounding;
 mod scale;
 
+pub use integer::BCD_INDEFINITE;
 pub use remainder::Remainder;
 
 use crate::{Context, INVALID};

@@ -14,7 +14,7 @@ pub mod binary;
 mod extended;
 mod transcendental;
 
-pub use extended::{F80, Relation, Remainder};
+pub use extended::{BCD_INDEFINITE, F80, Relation, Remainder};
 
 /// An operand is a signalling NaN or of an unsupported format, or the operation has no result.
 pub const INVALID: u32 = 1;

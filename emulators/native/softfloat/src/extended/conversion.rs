@@ -5,12 +5,29 @@ use crate::binary::{DOUBLE, Format, SINGLE};
 use crate::{Context, DENORMAL, OVERFLOW, UNDERFLOW};
 
 impl F80 {
+    /// FLD: a denormal is noted and becomes normal, a signalling NaN quiet.
     pub fn of_single(bits: u32, context: &mut Context) -> F80 {
-        F80::widened(SINGLE, bits.into(), context)
+        context.flags |= if SINGLE.is_denormal(bits.into()) { DENORMAL } else { 0 };
+        F80::raw_single(bits).quieted(context)
     }
 
     pub fn of_double(bits: u64, context: &mut Context) -> F80 {
-        F80::widened(DOUBLE, bits, context)
+        context.flags |= if DOUBLE.is_denormal(bits) { DENORMAL } else { 0 };
+        F80::raw_double(bits).quieted(context)
+    }
+
+    /// The same number or NaN, whatever it is: an operand of something else.
+    pub fn raw_single(bits: u32) -> F80 {
+        F80::widened(SINGLE, bits.into())
+    }
+
+    pub fn raw_double(bits: u64) -> F80 {
+        F80::widened(DOUBLE, bits)
+    }
+
+    #[inline]
+    fn quieted(self, context: &mut Context) -> F80 {
+        if self.is_nan() { self.odd(context) } else { self }
     }
 
     pub fn to_single(self, context: &mut Context) -> u32 {
@@ -22,7 +39,7 @@ impl F80 {
     }
 
     #[inline]
-    fn widened(format: Format, bits: u64, context: &mut Context) -> F80 {
+    fn widened(format: Format, bits: u64) -> F80 {
         let negative = format.is_negative(bits);
         let fraction = format.fraction(bits) << (63 - format.fraction_bits());
         let exponent = format.exponent(bits);
@@ -30,13 +47,11 @@ impl F80 {
             if fraction == 0 {
                 return F80::zero(negative);
             }
-            context.flags |= DENORMAL;
             let shift = fraction.leading_zeros();
             return F80::new(negative, BIAS - format.bias() + 1 - shift as i32, fraction << shift);
         }
         if exponent == format.top() {
-            let value = F80::new(negative, TOP, INTEGER_BIT | fraction);
-            return if fraction == 0 { value } else { value.odd(context) };
+            return F80::new(negative, TOP, INTEGER_BIT | fraction);
         }
         F80::new(negative, exponent - format.bias() + BIAS, INTEGER_BIT | fraction)
     }
