@@ -141,9 +141,9 @@ class DataPath:
         octets = frame if len(frame) >= SHORTEST_FRAME else frame.ljust(SHORTEST_FRAME, b"\0")
         octets += zlib.crc32(octets).to_bytes(4, "little")
         pages = []
-        page = self.curr
+        page, boundary = self.curr, self._boundary()
         for number in range(-(-(HEADER + len(octets)) // PAGE)):
-            if number and page == self.bnry:
+            if number and page == boundary:
                 return False
             pages.append(page)
             page = page + 1 & 0xFF
@@ -157,11 +157,16 @@ class DataPath:
         self.mistakes += bool(lost)
         self.curr = page
         self.clda = page * PAGE
-        self._full = page == self.bnry
+        self._full = page == boundary
         self.counts["received"] += 1
         self.isr |= ISR_PRX
         self._interrupt()
         return True
+
+    def _boundary(self) -> int:
+        """BNRY as a page of the ring: Linux writes PSTART - 1 when it means the ring's last page."""
+        length = self.pstop - self.pstart
+        return self.pstart + (self.bnry - self.pstart) % length if length > 0 else self.bnry
 
     def _free_up_to(self, page: int) -> None:
         """BNRY moves."""
@@ -209,13 +214,19 @@ class DataPath:
 
     def _has_unread(self) -> bool:
         """Drivers keep BNRY at the next page to read, or at the one before it."""
-        after = self.bnry + 1 & 0xFF
-        return self._full or self.curr not in (self.bnry, self.pstart if after == self.pstop else after)
+        boundary = self._boundary()
+        after = boundary + 1 & 0xFF
+        return self._full or self.curr not in (boundary, self.pstart if after == self.pstop else after)
 
     # Remote DMA
 
     def read_data(self, size: int) -> int:
         """One access of 1, 2 or 4 octets to the data port."""
+        at, end = self.rsar, self.rsar + size
+        if size > 1 and self.cr & CR_RD == CR_READ and size < self.rbcr and end < self.pstop * PAGE:
+            self.rsar = end  # the usual case: in the middle of a transfer
+            self.rbcr -= size
+            return int.from_bytes(self.memory.space[at:end], "little")
         return int.from_bytes(self.read_string(size, 1), "little")
 
     def write_data(self, size: int, value: int) -> None:
