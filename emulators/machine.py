@@ -55,7 +55,7 @@ class Processor(Protocol):
     @property
     def icount(self) -> int: ...  # noqa: D102
     @property
-    def pending(self) -> exits.Mmio | None: ...  # noqa: D102
+    def pending(self) -> exits.Mmio | exits.Io | None: ...  # noqa: D102
     def run(self, budget_insns: int, /) -> exits.Exit: ...  # noqa: D102
     def kick(self) -> None: ...  # noqa: D102
     def skip(self, ticks: int, /) -> None: ...  # noqa: D102
@@ -507,8 +507,9 @@ class Machine:
         pending = self.cpu.pending
         if pending is None:
             return
-        if not isinstance(answered, bytes) or len(answered) != pending.size:
-            raise SnapshotError(f"snapshot: the read at {pending.gpa:#x} has no answer")
+        octets = pending.size if isinstance(pending, exits.Mmio) else pending.size * pending.count
+        if not isinstance(answered, bytes) or len(answered) != octets:
+            raise SnapshotError(f"snapshot: the read that waits has no answer of {octets} octets")
         pending.data = answered
 
     def _restore_memory(self, region: Region, chunks: list[Any]) -> None:

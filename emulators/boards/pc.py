@@ -1,0 +1,219 @@
+"""PC with an i440FX chipset and a 32-bit Intel processor: runs Linux, multiboot kernels, and firmware.
+
+With --kernel the kernel is started at once, as a boot loader would: a Linux bzImage (unpacked before the machine
+starts, which saves five sixths of the boot), or a multiboot ELF file. Without, firmware is: Debian's SeaBIOS, or
+--firmware FILE, which boots from a disk, a CD-ROM, a floppy or the network (--boot). docs/pc.md is the manual.
+
+Read first: `emulators.boards.pc_chipset` (what every PC has, and how a card is added), `emulators.boards.pc_boot`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from emulators.board import BoardSpec, option
+from emulators.boards import pc_boot
+from emulators.boards.pc_cards import DISK_MODELS, MOST_DISKS, MOST_NICS, NIC_MODELS, plug_in
+from emulators.boards.pc_chipset import Chipset, Pins
+from emulators.cpus.i386 import MODELS, Cpu, Vm
+from emulators.devices.pci.i440fx import SHADOW, SHADOW_END
+from emulators.dma import Dma
+from emulators.loaders.bzimage import Booted
+from emulators.machine import Machine, Region
+from emulators.outside import Outside
+from vde.errors import ConfigError
+
+TICKS_HZ: Final = 100_000_000
+"""Of the time stamp counter, and instructions in a second."""
+LEAST_OCTETS, MOST_OCTETS = 4 << 20, 3 << 30
+MEMORY_GRAIN: Final = 1 << 20
+LOW_END: Final = 0xA0000
+HIGH: Final = 0x100000
+TOP: Final = 1 << 32
+START_S: Final = 1_767_225_600
+"""1 January 2026. Chosen."""
+CONSOLES: Final = ("serial0", "serial1", "serial2", "serial3", "debug", "virtio0")
+
+# Access rights as a descriptor's second word has them (Intel SDM vol. 3, 3.4.5): flat, present, accessed
+CODE_RIGHTS: Final = 0x00C09B00
+DATA_RIGHTS: Final = 0x00C09300
+CR0_PE_ET: Final = 0x11
+EFLAGS_NONE: Final = 0x2
+
+
+@dataclass(frozen=True)
+class Params:
+    """The options."""
+
+    kernel: Path | None = option(None, "a Linux kernel (bzImage) or a multiboot one, started at once")
+    initrd: Path | None = option(None, "its initial file system, or a multiboot kernel's first module")
+    module: tuple[str, ...] = option((), "a multiboot kernel's module", metavar="FILE[,TEXT]")
+    append: str = option("console=ttyS0", "kernel parameters")
+    memory: int = option(128 << 20, "size of the memory", unit="octets", least=LEAST_OCTETS, most=MOST_OCTETS)
+    cpu: str = option("pentium3", "the processor's model", choices=MODELS)
+    pae: bool = option(False, "the processor has physical address extension, and no-execute rights (-686-pae kernels)")
+    boot: str = option(
+        "",
+        "kernel, disk, cdrom, floppy or network: what is started (the kernel, if there is one, or else the disk)",
+        choices=("", "kernel", *pc_boot.BOOT_ORDERS),
+    )
+    firmware: Path | None = option(None, "the BIOS (Debian's SeaBIOS)")
+    option_rom: tuple[str, ...] = option((), "firmware of a card", metavar="FILE")
+    apic: bool = option(False, "a local APIC and an I/O APIC, besides the 8259s")
+    decompress: bool = option(True, "unpack a Linux kernel before the machine starts")
+    serial_ports: int = option(2, "how many serial ports", least=0, most=4)
+    date: int = option(START_S, "what the clock shows at the start, in seconds since 1970", least=0, most=3_155_759_999)
+    paced_serial: bool = option(False, "serial lines take as long as their speed says")
+    rng: bool = option(True, "a virtio entropy device")
+    virtio_console: bool = option(False, "a virtio console besides the serial lines (hvc0)")
+    nics: tuple[str, ...] = ()
+    disks: tuple[str, ...] = ()
+
+
+def read(path: Path, what: str) -> bytes:
+    """A file that the user named. Raises ConfigError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"pc: {what} {str(path)!r}: {error.strerror}") from None
+
+
+def build(params: Params, outside: Outside) -> Machine:
+    """As `emulators.board.BoardSpec.build`."""
+    if params.memory % MEMORY_GRAIN:
+        raise ConfigError(f"pc: memory: {params.memory} octets; whole MiB were expected")
+    boot = params.boot or ("kernel" if params.kernel else "disk")
+    if boot == "kernel" and params.kernel is None:
+        raise ConfigError("pc: --boot kernel: which one? --kernel FILE, or --image debian-i386")
+    if boot == "kernel" and params.firmware is not None:
+        raise ConfigError("pc: --firmware has no part in --boot kernel: leave out one of them")
+    bios = b"" if boot == "kernel" else pc_boot.find_firmware(params.firmware)
+
+    vm = Vm()
+    regions = [
+        Region("low memory", 0, LOW_END),
+        Region("upper memory", SHADOW, SHADOW_END - SHADOW),
+        Region("memory", HIGH, params.memory - HIGH),
+    ]
+    for region in regions:
+        vm.add_memory(region.gpa, region.octets)
+    cpu = Cpu(vm, model=params.cpu, pae=params.pae, nx=params.pae, apic=params.apic)
+    chipset = Chipset(
+        pins=Pins(intr=cpu.set_intr, a20=cpu.set_a20),
+        outside=outside,
+        vm=vm,
+        dma=Dma(Ram(vm, regions)),
+        memory_octets=params.memory,
+        rom=bios[-(SHADOW_END - pc_boot.UPPER) :],
+        start_s=params.date,
+        serial_ports=params.serial_ports,
+        paced=params.paced_serial,
+        apic=params.apic,
+    )
+    plug_in(chipset, nics=params.nics, disks=params.disks, rng=params.rng, virtio_console=params.virtio_console)
+    symbols = None
+    if boot == "kernel":
+        booted = _boot_kernel(params, vm, chipset)
+        enter(cpu, booted)
+        symbols = booted.symbols
+    else:
+        vm.add_memory(TOP - len(bios), len(bios), readonly=True)
+        vm.write(TOP - len(bios), bios)
+        roms = [(Path(name).name, read(Path(name), "option ROM")) for name in params.option_rom]
+        chipset.files.update(pc_boot.option_files(roms))
+        pc_boot.prepare_firmware(
+            chipset, memory_octets=params.memory, boot=boot, serial_ports=params.serial_ports, vga=False
+        )
+        chipset.bridge.start()
+
+    def interrupt() -> None:
+        cpu.inject(chipset.acknowledge())
+
+    return Machine(
+        board="pc",
+        cpu=cpu,
+        vm=vm,
+        bus=chipset.memory,
+        ports=chipset.io,
+        timeline=chipset.timeline,
+        events=chipset.events,
+        ticks_hz=TICKS_HZ,
+        devices=chipset.devices,
+        memory=tuple(regions),
+        interrupt=interrupt,
+        shutdown=chipset.events.reset,
+        symbol=symbols.find if symbols is not None else lambda address: None,
+    )
+
+
+def _boot_kernel(params: Params, vm: Vm, chipset: Chipset) -> Booted:
+    assert params.kernel is not None
+    modules = []
+    for text in params.module:
+        name, _, words = text.partition(",")
+        modules.append((name, read(Path(name), "module"), words or name))
+    return pc_boot.boot_kernel(
+        vm,
+        chipset,
+        memory_octets=params.memory,
+        kernel=(params.kernel.name, read(params.kernel, "kernel")),
+        initrd=None if params.initrd is None else (params.initrd.name, read(params.initrd, "initrd")),
+        modules=modules,
+        command_line=params.append,
+        decompress=params.decompress,
+        serial_ports=params.serial_ports,
+        text_screen=False,
+    )
+
+
+class Ram:
+    """What bus masters reach: memory, but not the firmware's ROM, nor memory of cards."""
+
+    def __init__(self, vm: Vm, regions: Sequence[Region]) -> None:
+        self._vm = vm
+        self._ends = [(region.gpa, region.gpa + region.octets) for region in regions]
+
+    def read(self, gpa: int, octets: int, /) -> bytes:
+        """As `emulators.dma.Memory.read`."""
+        self._check(gpa, octets)
+        return self._vm.read(gpa, octets)
+
+    def write(self, gpa: int, data: bytes, /) -> None:
+        """As `emulators.dma.Memory.write`."""
+        self._check(gpa, len(data))
+        self._vm.write(gpa, data)
+
+    def _check(self, gpa: int, octets: int) -> None:
+        # the two regions around 1 MiB touch each other
+        for first, end in self._ends:
+            if first <= gpa < end:
+                if gpa + octets <= end:
+                    return
+                gpa, octets = end, gpa + octets - end
+        raise ValueError(gpa)
+
+
+def enter(cpu: Cpu, booted: Booted) -> None:
+    """Set the processor as a boot loader leaves it: flat 32-bit protected mode, paging and interrupts off."""
+    state = {"cr0": CR0_PE_ET, "eflags": EFLAGS_NONE, "eip": booted.entry, "gdtr.base": booted.gdt[0]}
+    state["gdtr.limit"] = booted.gdt[1]
+    state |= dict.fromkeys(("eax", "ebx", "ecx", "edx", "esi", "edi", "ebp", "esp"), 0) | booted.registers
+    for name in ("cs", "ds", "es", "fs", "gs", "ss"):
+        state[name] = booted.code if name == "cs" else booted.data
+        state |= {f"{name}.base": 0, f"{name}.limit": 0xFFFFFFFF}
+        state[f"{name}.rights"] = CODE_RIGHTS if name == "cs" else DATA_RIGHTS
+    cpu.set_state(state)
+
+
+BOARD = BoardSpec(
+    "pc",
+    build,
+    Params,
+    consoles=CONSOLES,
+    nic_models=NIC_MODELS,
+    most_nics=MOST_NICS,
+    disk_models=DISK_MODELS,
+    most_disks=MOST_DISKS,
+    architecture="i386",
+)

@@ -1,0 +1,174 @@
+"""32-bit Intel processors behind the engine contract (`docs/engine.md`): `Vm` and `Cpu`.
+
+    vm = Vm()
+    vm.add_memory(0, 16 << 20)
+    cpu = Cpu(vm, "pentium3")
+    cpu.set_state({"eip": 0x7C00, "cs": 0})        # real mode: the base is the selector times 16
+    exit = cpu.run(1_000_000)
+
+Models: `486`, `pentium` (with MMX), `pentium2`, `pentium3`; `emulators/cpus/i386/native/src/model.rs` says what each
+has. After `reset` the processor is at F000:FFF0 with a base of 0xFFFF0000, in real mode.
+
+State has the manual's names in lower case: eax … edi, eip, eflags; the segments' selectors es cs ss ds fs gs, and their
+hidden parts es.base es.limit es.rights …; ldtr tr and theirs; gdtr.base gdtr.limit idtr.base idtr.limit; cr0 cr2 cr3
+cr4; dr0 … dr7; st0 … st7 (80 bits), fcw fsw ftw; xmm0 … xmm7 mxcsr; tsc and other model-specific registers.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+from emulators.cpus.processor import Answer
+from emulators.cpus.vm import Vm
+from emulators.exits import Exit, Io, Mmio
+from vde import _native
+from vde.errors import ConfigError
+
+__all__ = ["MODELS", "Cpu", "Vm"]
+
+MODELS = ("486", "pentium", "pentium2", "pentium3")
+IO_READ = 9
+"""`pending` begins with the number of the exit that asked."""
+
+Watch = Literal["read", "write", "access"]
+
+
+class Cpu:
+    """One processor.
+
+    Args:
+        vm: its memory; what is not memory there is a device's (`Mmio` exits), ports are (`Io` exits).
+        model: one of `MODELS`.
+        pae, nx, sse2: more than the model has: physical address extension, no-execute rights (with PAE), SSE2.
+        apic: it says that it has a local APIC, which is the board's business.
+        hypercalls: VMCALL's EAX comes as a `Hypercall` exit (otherwise VMCALL is undefined, as the manual says).
+
+    Not for several threads, except `kick()`.
+    """
+
+    def __init__(
+        self,
+        vm: Vm,
+        model: str = "pentium3",
+        *,
+        pae: bool = False,
+        nx: bool = False,
+        sse2: bool = False,
+        apic: bool = False,
+        hypercalls: bool = False,
+    ) -> None:
+        if model not in MODELS:
+            raise ConfigError(f"processor model {model!r}: expected {', '.join(MODELS)}")
+        self.vm = vm
+        self.model = model
+        self._native = _native.I386(vm, model=model, pae=pae, nx=nx, sse2=sse2, apic=apic, hypercalls=hypercalls)
+        self._answer = Answer()
+
+    def run(self, budget_insns: int) -> Exit:
+        """Execute up to `budget_insns` instructions; why it ended. The GIL is released meanwhile.
+
+        Raises:
+            RuntimeError: the last exit was a read, and its `data` is None.
+            ValueError: its `data` is not of the size that was asked for.
+        """
+        data, _ = self._answer.of_last()
+        return self._answer.exit(self._native.run(budget_insns, data))
+
+    def kick(self) -> None:
+        """End the present run, or the next one, with `Kicked`. From any thread."""
+        self._native.kick()
+
+    @property
+    def icount(self) -> int:
+        """Instructions retired (an instruction that ended in an exception counts)."""
+        return self._native.icount
+
+    @property
+    def ticks(self) -> int:
+        """The clock: `icount` and what was skipped. RDTSC reads it."""
+        return self._native.ticks
+
+    def skip(self, ticks: int) -> None:
+        """Advance the clock without instructions."""
+        self._native.skip(ticks)
+
+    def next_timer(self) -> int | None:
+        """None: the processor has no timer of its own."""
+        return None
+
+    def set_intr(self, level: bool) -> None:
+        """Drive INTR. While it is high and interrupts are let in, `run` answers `IrqWindow`: acknowledge, `inject`."""
+        self._native.set_intr(level)
+
+    def inject(self, vector: int) -> None:
+        """The next run begins with this interrupt. Raises ValueError if none is possible now."""
+        self._native.inject(vector)
+
+    def nmi(self) -> None:
+        """A non-maskable interrupt."""
+        self._native.nmi()
+
+    def set_a20(self, on: bool) -> None:
+        """Address line 20; off: it is 0 in every address."""
+        self._native.set_a20(on)
+
+    def reset(self) -> None:
+        """The RESET pin. The clock goes on."""
+        self._native.reset()
+        self._answer.forget()
+
+    def intercept(self, vectors: Collection[int]) -> None:
+        """Come back with `ExceptionTaken` instead of taking these exceptions (by vector)."""
+        self._native.intercept(list(vectors))
+
+    def state(self) -> dict[str, int]:
+        """All architectural state (see the head of this file)."""
+        return self._native.state()
+
+    def set_state(self, state: Mapping[str, int]) -> None:
+        """Set what is named. A selector alone, in real mode, sets its base as well.
+
+        Raises ValueError for a name or value that the processor has not; then nothing is set.
+        """
+        self._native.set_state([(name, int(value)) for name, value in state.items()])
+        if "eip" in state:
+            self._answer.forget()
+
+    def snapshot(self) -> bytes:
+        """The processor, as `restore` takes it. Breakpoints and interceptions are not in it."""
+        return self._native.snapshot()
+
+    def restore(self, octets: bytes) -> None:
+        """Become what a snapshot says. Raises ValueError, and is unchanged, if it is none of this model's."""
+        self._native.restore(octets)
+        pending = self._native.pending()
+        if pending is None:
+            self._answer.resume(None)
+        elif pending[0] == IO_READ:
+            self._answer.resume(Io("read", pending[1], pending[2], pending[3]))
+        else:
+            self._answer.resume(Mmio("read", pending[1], pending[2]))
+
+    @property
+    def pending(self) -> Mmio | Io | None:
+        """The read whose `data` the next run needs; behind `restore` it may be another object than before."""
+        return self._answer.pending_read
+
+    def add_breakpoint(self, va: int) -> None:
+        """Come back with `Debug` before the instruction at the linear address `va`; the next run goes past it."""
+        self._native.add_breakpoint(va)
+
+    def remove_breakpoint(self, va: int) -> None:
+        """Undo `add_breakpoint`."""
+        self._native.remove_breakpoint(va)
+
+    def add_watchpoint(self, va: int, size: int, kind: Watch) -> None:
+        """Come back with `Debug` behind an instruction that accesses any of `size` octets at `va` (linear)."""
+        self._native.add_watchpoint(va, size, kind != "write", kind != "read")
+
+    def remove_watchpoint(self, va: int, size: int, kind: Watch) -> None:
+        """Undo `add_watchpoint` with the same arguments."""
+        self._native.remove_watchpoint(va, size, kind != "write", kind != "read")
+
+    def translate(self, va: int, access: Literal["read", "write", "fetch"]) -> int | None:
+        """Where the linear address `va` is in the present mode, or None. Changes nothing."""
+        return self._native.translate(va, access)
