@@ -171,7 +171,7 @@ class Board:
         timer = I8254(irq=pic.line(IRQ_TIMER), timeline=timeline)
         port_b = SystemPortB(timer=timer, timeline=timeline)
         clock = Mc146818(irq=pic.line(IRQ_CLOCK), timeline=timeline, start_s=params.date, warp=events.warp)
-        keyboard = I8042(irq=pic.line(IRQ_KEYBOARD), reset=events.reset)
+        keyboard = I8042(irq=pic.line(IRQ_KEYBOARD), timeline=timeline, reset=events.reset)
         serial = []
         for name, irq, clock_hz, gated in (
             ("serial0", pic.line(IRQ_SERIAL0), 1_843_200, True),

@@ -150,7 +150,13 @@ class Chipset:
         clock = Mc146818(irq=self.irq(IRQ_CLOCK), timeline=timeline, start_s=start_s, warp=events.warp)
         self.cmos = clock.memory
         port_92 = Port92(a20=pins.a20, reset=events.reset)
-        self.keyboard = keyboard = I8042(irq=self.irq(IRQ_KEYBOARD), reset=events.reset, a20=port_92.switch)
+        self.keyboard = keyboard = I8042(
+            irq=self.irq(IRQ_KEYBOARD),
+            mouse_irq=self.irq(IRQ_MOUSE),
+            timeline=timeline,
+            reset=events.reset,
+            a20=port_92.switch,
+        )
         configuration = ConfigurationPorts(pci=pci, reset_control=isa.reset_control)
         apm, post = ApmPorts(), PostCode()
         debug = DebugPort(out=outside.console("debug").out)
