@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from emulators.boards.pc_chipset import Chipset
+from emulators.boards.pc_disks import FIXED_MODELS, Bays
 from emulators.devices.net import models
 from emulators.devices.net.ne2000 import PORTS as NE2000_PORTS
 from emulators.devices.net.ne2000 import Ne2000
@@ -21,7 +22,7 @@ ISA_NIC: Final = "ne2000-isa"
 ISA_NIC_PLACES: Final = ((0x300, 5), (0x320, 7))
 """Ports and interrupt of the first and second. Chosen: what nothing else here has."""
 NIC_MODELS: Final = ("virtio", "pcnet", "e1000", "rtl8139", "ne2000", ISA_NIC)
-DISK_MODELS: Final = ("virtio",)
+DISK_MODELS: Final = ("virtio", *FIXED_MODELS)
 MOST_NICS, MOST_DISKS = 16, 8
 PCNET_CHIP: Final = "Am79C970A"
 
@@ -34,8 +35,10 @@ def plug_in(chipset: Chipset, *, nics: Sequence[str], disks: Sequence[str], rng:
     """
     for index, model in enumerate(nics):
         _nic(chipset, index, model, chipset.outside.nic(index))
+    bays = Bays(chipset)
     for index, model in enumerate(disks):
-        _disk(chipset, index, model)
+        _disk(chipset, bays, index, model)
+    bays.connect()
     if rng:
         chipset.plug(VirtioRng("rng", entropy=chipset.outside.entropy, dma=chipset.dma))
     if virtio_console:
@@ -76,7 +79,11 @@ def _isa_nic(chipset: Chipset, name: str, mac: bytes, cable: NicEnd) -> None:
     raise ConfigError(f"pc: {name}: at most {len(ISA_NIC_PLACES)} cards of the model {ISA_NIC}")
 
 
-def _disk(chipset: Chipset, index: int, model: str) -> None:
+def _disk(chipset: Chipset, bays: Bays, index: int, model: str) -> None:
     disk = chipset.outside.disk(index)
-    if disk is not None:
+    if disk is None:
+        return
+    if model in FIXED_MODELS:
+        bays.add(index, model, disk)
+    else:
         chipset.plug(VirtioBlk(f"disk{index}", disk=disk, dma=chipset.dma, serial=b"pc-%d" % index))

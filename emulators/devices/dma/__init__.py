@@ -1,0 +1,1 @@
+"""DMA controllers of boards."""

@@ -1,0 +1,1 @@
+"""Floppy disks: their formats, and the controller."""
