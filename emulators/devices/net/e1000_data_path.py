@@ -301,11 +301,11 @@ class DataPath(PciFunction):
             self._send(frame if tag < 0 else insert_tag(frame, self._plain[r.VET], tag))
 
     def _send(self, frame: bytes) -> None:
-        if len(frame) < r.SHORTEST_FRAME and self._tctl & r.TCTL_PSP:
-            frame = frame.ljust(r.SHORTEST_FRAME, b"\0")
         if not 14 <= len(frame) <= r.LONGEST_LONG_FRAME:
             self.mistakes += 1
             return
+        if len(frame) < r.SHORTEST_FRAME and self._tctl & r.TCTL_PSP:
+            frame = frame.ljust(r.SHORTEST_FRAME, b"\0")
         self._account(frame, r.PTC64, r.TPT, r.TOT)
         self._add(r.GPTC, 1)
         self._add_long(r.GOTC, len(frame) + 4)
