@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from emulators.devices.video.picture import Frame, TextScreen
+
 SECTOR_OCTETS = 512
 
 
@@ -58,6 +60,25 @@ class NicEnd:
     mac: bytes | None = None
 
 
+@dataclass(slots=True)
+class ScreenEnd:
+    """A display, and the keyboard and mouse before it. The device's wiring sets everything.
+
+    Attributes:
+        look: what is to be seen: cells in a text mode, else pixels. Only between two runs of the machine.
+        frame: pixels in any mode.
+        on_key: a key, by its name in `emulators.devices.input.keys`, goes down or up.
+        ready_keys: how many such events the keyboard would take now.
+        on_mouse: moved by so many counts right, up, and of the wheel; the buttons that are down.
+    """
+
+    look: Callable[[], TextScreen | Frame] | None = None
+    frame: Callable[[], Frame] | None = None
+    on_key: Callable[[str, bool], None] | None = None
+    ready_keys: Callable[[], int] | None = None
+    on_mouse: Callable[[int, int, int, int], None] | None = None
+
+
 class DiskEnd(Protocol):
     """A disk's contents. `size_octets` is fixed. Ranges outside it raise ValueError (the device checks before)."""
 
@@ -89,6 +110,10 @@ class Outside(Protocol):
 
     def console(self, name: str) -> ConsoleEnd:
         """The console of that name; one that nobody looks at if the user named none."""
+        ...
+
+    def screen(self) -> ScreenEnd:
+        """The display; one that nobody looks at if the user wants none."""
         ...
 
     def nics(self) -> int:
@@ -168,12 +193,17 @@ class Bench:
     consoles: dict[str, ConsoleEnd] = field(default_factory=dict)
     cables: dict[int, NicEnd] = field(default_factory=dict)
     macs: Mapping[int, bytes] = field(default_factory=dict)
+    display: ScreenEnd = field(default_factory=ScreenEnd)
 
     def console(self, name: str) -> ConsoleEnd:
         """As `Outside.console`."""
         if name not in self.consoles:
             self.consoles[name] = ConsoleEnd(self.written.setdefault(name, bytearray()).extend)
         return self.consoles[name]
+
+    def screen(self) -> ScreenEnd:
+        """As `Outside.screen`."""
+        return self.display
 
     def nics(self) -> int:
         """As `Outside.nics`."""

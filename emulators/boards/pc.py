@@ -16,6 +16,7 @@ from emulators.board import BoardSpec, option
 from emulators.boards import pc_boot
 from emulators.boards.pc_cards import DISK_MODELS, MOST_DISKS, MOST_NICS, NIC_MODELS, plug_in
 from emulators.boards.pc_chipset import Chipset, Pins
+from emulators.boards.pc_display import plug_display, start_in_text
 from emulators.cpus.i386 import MODELS, Cpu, Vm
 from emulators.devices.pci.i440fx import SHADOW, SHADOW_END
 from emulators.dma import Dma
@@ -65,6 +66,7 @@ class Params:
     serial_ports: int = option(2, "how many serial ports", least=0, most=4)
     date: int = option(START_S, "what the clock shows at the start, in seconds since 1970", least=0, most=3_155_759_999)
     paced_serial: bool = option(False, "serial lines take as long as their speed says")
+    vga: bool = option(True, "a display (vde screen)")
     rng: bool = option(True, "a virtio entropy device")
     virtio_console: bool = option(False, "a virtio console besides the serial lines (hvc0)")
     nics: tuple[str, ...] = ()
@@ -111,9 +113,13 @@ def build(params: Params, outside: Outside) -> Machine:
         paced=params.paced_serial,
         apic=params.apic,
     )
+    vga = plug_display(chipset, vm) if params.vga else None
+    vga_bios = next((path.read_bytes() for path in pc_boot.VGA_BIOS if path.exists()), b"") if vga else b""
     plug_in(chipset, nics=params.nics, disks=params.disks, rng=params.rng, virtio_console=params.virtio_console)
     symbols = None
     if boot == "kernel":
+        if vga is not None:
+            start_in_text(vga, vga_bios)
         booted = _boot_kernel(params, vm, chipset)
         enter(cpu, booted)
         symbols = booted.symbols
@@ -121,9 +127,11 @@ def build(params: Params, outside: Outside) -> Machine:
         vm.add_memory(TOP - len(bios), len(bios), readonly=True)
         vm.write(TOP - len(bios), bios)
         roms = [(Path(name).name, read(Path(name), "option ROM")) for name in params.option_rom]
+        if vga_bios:
+            roms.insert(0, ("vgabios", vga_bios))
         chipset.files.update(pc_boot.option_files(roms))
         pc_boot.prepare_firmware(
-            chipset, memory_octets=params.memory, boot=boot, serial_ports=params.serial_ports, vga=False
+            chipset, memory_octets=params.memory, boot=boot, serial_ports=params.serial_ports, vga=params.vga
         )
         chipset.bridge.start()
 
@@ -163,7 +171,7 @@ def _boot_kernel(params: Params, vm: Vm, chipset: Chipset) -> Booted:
         command_line=params.append,
         decompress=params.decompress,
         serial_ports=params.serial_ports,
-        text_screen=False,
+        text_screen=params.vga,
     )
 
 

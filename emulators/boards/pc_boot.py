@@ -204,8 +204,8 @@ def prepare_firmware(chipset: Chipset, *, memory_octets: int, boot: str, serial_
         **tables(memory_octets, serial_ports, apic=chipset.lapic is not None).files(),
         **chipset.files,
     }
-    if not vga and serial_ports:
-        files["etc/sercon-port"] = struct.pack("<Q", 0x3F8)  # the BIOS' own text, when there is no screen
+    if serial_ports:
+        files["etc/sercon-port"] = struct.pack("<Q", 0x3F8)  # the BIOS' own text, beside a screen or without
     items = {
         ITEM_UUID: bytes(16),
         ITEM_MEMORY: struct.pack("<Q", memory_octets),

@@ -17,13 +17,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from emulators.guest.doorbell import Doorbell
-from emulators.guest.inputs import Cable, Frame, Input, Octets
-from emulators.outside import ConsoleEnd, DiskEnd, NicEnd
+from emulators.guest.inputs import Cable, Frame, Input, Key, Octets, Pointer
+from emulators.outside import ConsoleEnd, DiskEnd, NicEnd, ScreenEnd
 
 FRAMES = 512
 """Chosen: a window of 64 KiB in frames of 1500 octets fits ten times."""
 OCTETS = 64 << 10
 """Chosen."""
+KEYS = 4096
+"""Keys, up and down, that the guest has not read. Chosen: a long line, pasted."""
 
 
 @dataclass
@@ -168,6 +170,37 @@ class LiveConsole:
         self.end.on_input = self.end.on_size = self.end.ready_octets = None
 
 
+class LiveScreen:
+    """A display, whose keys and mouse come through a queue. Who looks, asks the runner."""
+
+    def __init__(self) -> None:
+        self.end = ScreenEnd()
+        self._in: collections.deque[Key | Pointer] = collections.deque()
+        self.dropped = 0
+
+    def put(self, events: Sequence[Key | Pointer]) -> int:
+        """trio: what was done to keyboard and mouse; answers how many of them have room."""
+        room = max(0, KEYS - len(self._in))
+        self._in.extend(events[:room])
+        self.dropped += len(events) - len(events[:room])
+        return min(room, len(events))
+
+    def deliver(self, tell: Callable[[Input], None]) -> bool:
+        """machine: give it to the devices. True: some is left that they do not take yet."""
+        while self._in:
+            event = self._in[0]
+            if isinstance(event, Key) and self.end.ready_keys is not None and self.end.ready_keys() <= 0:
+                return True
+            self._in.popleft()
+            tell(event)
+            event.apply(self.end)
+        return False
+
+    def forget(self) -> None:
+        """machine: it has been reset."""
+        self.end.look = self.end.frame = self.end.on_key = self.end.ready_keys = self.end.on_mouse = None
+
+
 @dataclass
 class LiveOutside:
     """What a board that runs for real is built with (`emulators.outside.Outside`).
@@ -183,12 +216,17 @@ class LiveOutside:
     random: Callable[[int], bytes]
     consoles: dict[str, LiveConsole] = field(default_factory=dict)
     unused: dict[str, ConsoleEnd] = field(default_factory=dict)
+    display: LiveScreen = field(default_factory=LiveScreen)
 
     def console(self, name: str) -> ConsoleEnd:
         """As `Outside.console`."""
         if name in self.consoles:
             return self.consoles[name].end
         return self.unused.setdefault(name, ConsoleEnd(lambda octets: None))
+
+    def screen(self) -> ScreenEnd:
+        """As `Outside.screen`."""
+        return self.display.end
 
     def nics(self) -> int:
         """As `Outside.nics`."""
@@ -214,6 +252,7 @@ class LiveOutside:
         """machine: everything that has come. True: some is left."""
         left = [console.deliver(tell) for console in self.consoles.values()]
         left += [cable.deliver(tell) for cable in self.cables]
+        left.append(self.display.deliver(tell))
         return any(left)
 
     def forget(self) -> None:
@@ -222,3 +261,4 @@ class LiveOutside:
             console.forget()
         for cable in self.cables:
             cable.forget()
+        self.display.forget()

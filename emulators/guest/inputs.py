@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from emulators.outside import ConsoleEnd, NicEnd
+from emulators.outside import ConsoleEnd, NicEnd, ScreenEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +44,32 @@ class Cable:
             end.on_link(self.up)
 
 
-Input = Octets | Frame | Cable
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key went down or up."""
+
+    name: str
+    down: bool
+
+    def apply(self, end: ScreenEnd) -> None:
+        """Give it to the device."""
+        if end.on_key is not None:
+            end.on_key(self.name, self.down)
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """The mouse was moved, or its buttons changed."""
+
+    right: int
+    up: int
+    wheel: int
+    buttons: int
+
+    def apply(self, end: ScreenEnd) -> None:
+        """Give it to the device."""
+        if end.on_mouse is not None:
+            end.on_mouse(self.right, self.up, self.wheel, self.buttons)
+
+
+Input = Octets | Frame | Cable | Key | Pointer
