@@ -178,6 +178,12 @@ impl F80 {
         if first { self.quiet() } else { other.quiet() }
     }
 
+    /// A normal number.
+    #[inline(always)]
+    pub(crate) fn normal(self) -> Finite {
+        Finite { negative: self.is_negative(), exponent: self.exponent(), significand: self.significand }
+    }
+
     /// A finite number other than zero, normalised.
     #[inline]
     pub(crate) fn finite(self) -> Finite {

@@ -48,10 +48,10 @@ impl Rounding {
     }
 
     /// Is a magnitude to be increased, of which `rest` (in units of 2⁻⁶⁴ of the last place) is cut off?
-    #[inline]
+    #[inline(always)]
     fn increases(self, negative: bool, odd: bool, rest: u64) -> bool {
         match self {
-            Rounding::Nearest => rest > 1 << 63 || rest == 1 << 63 && odd,
+            Rounding::Nearest => rest > (1 << 63) - u64::from(odd),
             Rounding::Zero => false,
             Rounding::Up => rest != 0 && !negative,
             Rounding::Down => rest != 0 && negative,

@@ -1,13 +1,13 @@
 //! FADD, FSUB, FMUL, FDIV, FSQRT: rounded to the precision that is set.
 
 use super::{BIAS, F80, Finite, INTEGER_BIT};
-use crate::{Context, DIVISION, Rounding};
+use crate::{Context, DIVISION, Rounding, shifted};
 
 impl F80 {
     #[inline]
     pub fn add(self, other: F80, context: &mut Context) -> F80 {
         if self.is_normal() && other.is_normal() {
-            return sum(self.finite(), other.finite(), context);
+            return sum(self.normal(), other.normal(), context);
         }
         self.add_special(other, false, context)
     }
@@ -15,7 +15,7 @@ impl F80 {
     #[inline]
     pub fn sub(self, other: F80, context: &mut Context) -> F80 {
         if self.is_normal() && other.is_normal() {
-            return sum(self.finite(), other.negate().finite(), context);
+            return sum(self.normal(), other.negate().normal(), context);
         }
         self.add_special(other, true, context)
     }
@@ -51,7 +51,7 @@ impl F80 {
     #[inline]
     pub fn mul(self, other: F80, context: &mut Context) -> F80 {
         if self.is_normal() && other.is_normal() {
-            return product(self.finite(), other.finite(), context);
+            return product(self.normal(), other.normal(), context);
         }
         self.mul_special(other, context)
     }
@@ -82,7 +82,7 @@ impl F80 {
     #[inline]
     pub fn div(self, other: F80, context: &mut Context) -> F80 {
         if self.is_normal() && other.is_normal() {
-            return quotient(self.finite(), other.finite(), context);
+            return quotient(self.normal(), other.normal(), context);
         }
         self.div_special(other, context)
     }
@@ -152,13 +152,9 @@ fn sum(mut x: Finite, mut y: Finite, context: &mut Context) -> F80 {
         std::mem::swap(&mut x, &mut y);
     }
     let distance = (x.exponent - y.exponent) as u32;
-    let (high, low) = match distance {
-        0 => (y.significand, 0),
-        1..64 => (y.significand >> distance, y.significand << (64 - distance)),
-        64 => (0, y.significand),
-        65..128 => (0, y.significand >> (distance - 64) | u64::from(y.significand << (128 - distance) != 0)),
-        _ => (0, 1),
-    };
+    let aligned = u128::from(y.significand) << 64;
+    let aligned = if distance < 64 { aligned >> distance } else { shifted(aligned, distance) };
+    let (high, low) = ((aligned >> 64) as u64, aligned as u64);
     if x.negative == y.negative {
         let (sum, carry) = x.significand.overflowing_add(high);
         let (exponent, parts) = if carry {
@@ -169,7 +165,7 @@ fn sum(mut x: Finite, mut y: Finite, context: &mut Context) -> F80 {
         return F80::rounded(x.negative, exponent, parts, context.precision, context);
     }
     let (mut negative, minuend) = (x.negative, u128::from(x.significand) << 64);
-    let (mut difference, borrow) = minuend.overflowing_sub(u128::from(high) << 64 | u128::from(low));
+    let (mut difference, borrow) = minuend.overflowing_sub(aligned);
     if difference == 0 {
         return F80::zero(context.rounding == Rounding::Down);
     }

@@ -2,7 +2,7 @@
 
 use super::{BIAS, F80, INTEGER_BIT, TOP};
 use crate::binary::{DOUBLE, Format, SINGLE};
-use crate::{Context, DENORMAL, OVERFLOW, UNDERFLOW};
+use crate::{Context, DENORMAL, INEXACT, OVERFLOW, UNDERFLOW};
 
 impl F80 {
     /// FLD: a denormal is noted and becomes normal, a signalling NaN quiet.
@@ -58,6 +58,24 @@ impl F80 {
 
     #[inline]
     fn narrowed(self, format: Format, context: &mut Context) -> u64 {
+        let negative = self.is_negative();
+        let biased = self.exponent() - BIAS + format.bias();
+        if self.is_normal() && 0 < biased && biased < format.top() - 1 {
+            let cut = 63 - format.fraction_bits();
+            let (kept, rest) = (self.significand << 1 >> (cut + 1), self.significand << (64 - cut));
+            let up = context.rounding.increases(negative, kept & 1 != 0, rest);
+            if rest != 0 {
+                context.flags |= INEXACT;
+                context.up = up;
+            }
+            // A carry into the exponent is right.
+            return (format.zero(negative) | (biased as u64) << format.fraction_bits() | kept) + u64::from(up);
+        }
+        self.narrowed_special(format, context)
+    }
+
+    #[cold]
+    fn narrowed_special(self, format: Format, context: &mut Context) -> u64 {
         let negative = self.is_negative();
         if self.is_odd() {
             let value = self.odd(context);

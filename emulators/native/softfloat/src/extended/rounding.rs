@@ -15,15 +15,13 @@ struct Rounded {
     up: bool,
 }
 
-#[inline]
+#[inline(always)]
 fn round(negative: bool, high: u64, low: u64, cut: u32, rounding: Rounding) -> Rounded {
     let rest = if cut == 0 { low } else { high << (64 - cut) | u64::from(low != 0) };
     let kept = high >> cut << cut;
-    if !rounding.increases(negative, high >> cut & 1 != 0, rest) {
-        return Rounded { significand: kept, carry: false, inexact: rest != 0, up: false };
-    }
-    let (significand, carry) = kept.overflowing_add(1 << cut);
-    Rounded { significand, carry, inexact: true, up: true }
+    let up = rounding.increases(negative, high >> cut & 1 != 0, rest);
+    let (significand, carry) = kept.overflowing_add(u64::from(up) << cut);
+    Rounded { significand, carry, inexact: rest != 0, up }
 }
 
 impl F80 {
@@ -42,10 +40,8 @@ impl F80 {
             return F80::at_the_edge(negative, exponent, (high, low), precision, context);
         }
         let result = round(negative, high, low, 64 - precision, context.rounding);
-        if result.inexact {
-            context.flags |= INEXACT;
-            context.up = result.up;
-        }
+        context.flags |= u32::from(result.inexact) * INEXACT;
+        context.up = result.up;
         let carry = result.carry;
         F80::new(negative, exponent + i32::from(carry), result.significand | u64::from(carry) << 63)
     }
