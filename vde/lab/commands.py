@@ -29,10 +29,18 @@ DEVICES: dict[NicModel, str] = {
 }
 READY_LINE = "vde-guest ready:"  # docs/images.md
 USUAL_NIC: NicModel = "virtio"
-PC_NICS: tuple[NicModel, ...] = ("virtio", "pcnet")
+OWN_NICS: Mapping[NicModel, str] = {
+    "virtio": "virtio",
+    "pcnet": "pcnet",
+    "e1000": "e1000",
+    "rtl8139": "rtl8139",
+    "ne2k": "ne2000",
+}
+"""The same models, as our own boards call them."""
 DISK_MODELS = frozenset({"virtio", "ide", "cdrom", "floppy"})
 """Of all boards (`vde guest BOARD --help`)."""
-BOARD_NICS: Mapping[str, tuple[NicModel, ...]] = {"malta": ("pcnet", "virtio"), "pc": PC_NICS, "i386": PC_NICS}
+BOARDS = frozenset({"malta", "pc", "i386"})
+"""Kinds of nodes that are boards with cards to choose."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,7 @@ def board_command(
         command += ["--boot", guest.boot]
         command += ["--firmware", str(directory / guest.firmware)] if guest.firmware else []
     for nic in guest.nics:
-        command += ["--nic", f"{nic.model or USUAL_NIC},mac={nic.mac},{vnls.get(nic.interface, 'none')}"]
+        command += ["--nic", f"{OWN_NICS[nic.model or USUAL_NIC]},mac={nic.mac},{vnls.get(nic.interface, 'none')}"]
     for disk in guest.disks:
         command += ["--disk", _disk(disk, directory)]
     return command

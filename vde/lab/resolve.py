@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from vde.lab import wiring
 from vde.lab.check_rules import resolve_checks
-from vde.lab.commands import BOARD_NICS, USUAL_NIC, host_name
+from vde.lab.commands import BOARDS, USUAL_NIC, host_name
 from vde.lab.dependencies import resolve_dependencies
 from vde.lab.diagnostics import Code, Complaints, did_you_mean, listed, shown
 from vde.lab.document import find
@@ -430,11 +430,7 @@ class _Resolver:
         said = options.get("nics", {})
         cards = said.values() if isinstance(said, dict) else [said]
         models = {str(model) for card in cards if (model := card.model if isinstance(card, NicOptions) else card)}
-        board = BOARD_NICS.get(options.kind or "")
-        if board is not None and not models <= set(board):
-            text = f"{listed(models - set(board))} in 'nics' of node '{options.name}': a {options.kind} has other cards"
-            self.complain(Code.NOT_OF_KIND, options, "nics", text, f"models: {listed(board)}")
-        elif board is None and options.kind != "qemu" and models:
+        if options.kind != "qemu" and options.kind not in BOARDS and models:
             text = f"a node of kind '{options.kind}' has no models of network cards"
             self.complain(Code.NOT_OF_KIND, options, "nics", text, "nics: {eth0: {ipv4: 10.0.0.1/24}}")
 
