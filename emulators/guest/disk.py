@@ -1,23 +1,31 @@
-"""A guest's disks: raw files, as they are, read-only, or with what the guest writes kept in memory.
+"""A guest's disks: raw files and images, as they are, read-only, or with what the guest writes kept in memory.
 
 Offsets are checked here as well as by devices. A file's size is taken when it is opened; one that shrinks under a
 running guest gives an I/O error, not zeros.
 
 Limits: an overlay keeps whole blocks of 4 KiB, at most `MOST_OVERLAY_OCTETS` of them; then writes fail (ENOSPC).
-Not supported: qcow2, growing disks.
+Other formats than raw are read by qemu-nbd (`emulators.guest.nbd`). Not supported: growing disks.
 """
 
 import errno
 import fcntl
 import os
 import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, Protocol
 
+from emulators.guest.nbd import ImageDisk, check_image
 from emulators.outside import SECTOR_OCTETS, DiskEnd, check_range
 from vde.errors import ConfigError
 
 Access = Literal["rw", "ro", "overlay"]
+ACCESSES: Final[dict[str, Access]] = {"rw": "rw", "ro": "ro", "overlay": "overlay", "snapshot": "overlay"}
+FORMATS: Final = ("raw", "qcow2", "qed", "vdi", "vmdk", "vpc", "vhdx")
+SUFFIXES: Final = {f".{form}": form for form in FORMATS} | {".vhd": "vpc"}
+SIGNATURES: Final = {b"QFI\xfb": "qcow2", b"QED\0": "qed", b"KDMV": "vmdk", b"vhdxfile": "vhdx"}
+SIGNATURE_OCTETS: Final = 8
 BLOCK_OCTETS = 4096
 MOST_OVERLAY_OCTETS = 1 << 30
 """Chosen: a guest must not fill the host's memory."""
@@ -128,16 +136,94 @@ class Overlay:
         """Nothing is kept anyway."""
 
 
-def open_disk(path: Path, access: Access, *, any_size: bool = False) -> tuple[DiskEnd, FileDisk]:
+class Opened(Protocol):
+    """What to close at the end."""
+
+    def close(self) -> None:
+        """Give it back."""
+        ...
+
+
+@dataclass(frozen=True)
+class Words:
+    """What `--disk` says: `[MODEL,][file=]FILE[,ro|,rw|,overlay|,snapshot][,format=FORMAT]`.
+
+    `access` and `form` are "" if it does not say.
+    """
+
+    model: str
+    path: Path
+    access: Access | Literal[""]
+    form: str
+
+
+def parse_disk(text: str, models: Sequence[str]) -> Words:
+    """Read it; the first of `models` is the default.
+
+    Raises:
+        ConfigError: no file, or an unknown format.
+    """
+    word, comma, rest = text.partition(",")
+    model, rest = (word, rest) if comma and word in models else (models[0], text)
+    access: Access | Literal[""] = ""
+    form = ""
+    while True:
+        before, comma, word = rest.rpartition(",")
+        if comma and word in ACCESSES:
+            access, rest = ACCESSES[word], before
+        elif comma and word.startswith("format="):
+            form, rest = word.removeprefix("format="), before
+        else:
+            break
+    path = rest.removeprefix("file=")
+    if not path:
+        raise ConfigError(f"disk {text!r}: which file?")
+    if form and form not in FORMATS:
+        raise ConfigError(f"disk {text!r}: format {form!r}: {', '.join(FORMATS)} were expected")
+    return Words(model, Path(path), access, form)
+
+
+def format_of(path: Path, form: str = "") -> str:
+    """A disk's format: what the user says, or what the file's name says, or raw.
+
+    Raises:
+        ConfigError: a raw file, which nobody called so, has another format's signature. A guest can write one to its
+            disk, so it is never followed; but most probably it is what it seems to be.
+    """
+    if form:
+        return form
+    named = SUFFIXES.get(path.suffix.lower())
+    if named is not None:
+        return named
+    try:
+        with path.open("rb") as file:
+            start = file.read(SIGNATURE_OCTETS)
+    except OSError:
+        return "raw"  # opening it says why
+    for signature, found in SIGNATURES.items():
+        if start.startswith(signature):
+            raise ConfigError(f"disk {path}: it looks like {found}: say format={found}, or format=raw")
+    return "raw"
+
+
+def open_disk(path: Path, access: Access, *, any_size: bool = False, form: str = "") -> tuple[DiskEnd, Opened]:
     """A disk, and the file to close.
 
     Args:
         any_size: the board knows the file's format, and checks it.
+        form: one of `FORMATS`; "": as `format_of`.
 
     Raises:
-        ConfigError: as `FileDisk`, or it has no whole number of sectors.
+        ConfigError: as `FileDisk`, `ImageDisk` or `format_of`, or it has no whole number of sectors.
     """
-    file = FileDisk(path, writable=access == "rw")
+    file: FileDisk | ImageDisk
+    form = "raw" if any_size else format_of(path, form)
+    if form == "raw":
+        file = FileDisk(path, writable=access == "rw")
+    else:
+        FileDisk(path, writable=access == "rw").close()  # its messages are clearer
+        check_image(path, form)
+        file = ImageDisk(path, form, writable=access == "rw")
     if not any_size and (file.size_octets % SECTOR_OCTETS or not file.size_octets):
         file.close()
         raise ConfigError(

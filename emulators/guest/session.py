@@ -31,11 +31,12 @@ KEYS = "Ctrl-] then: q quit · s snapshot · i statistics · Ctrl-] itself · ? 
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk that the user named. `any_size`: as `open_disk`."""
+    """A disk that the user named. `any_size`, `form`: as `open_disk`."""
 
     path: Path
     access: Access
     any_size: bool = False
+    form: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class Session:
         async with AsyncExitStack() as stack:
             disks: list[DiskEnd] = []
             for disk in setup.disks:
-                end, file = open_disk(disk.path, disk.access, any_size=disk.any_size)
+                end, file = open_disk(disk.path, disk.access, any_size=disk.any_size, form=disk.form)
                 stack.callback(file.close)
                 disks.append(end)
             cables = [LiveCable(index, nic.mac) for index, nic in enumerate(setup.nics)]

@@ -12,6 +12,7 @@ from vde.errors import ConfigError
 if TYPE_CHECKING:
     from emulators.board import BoardSpec, Needs
     from emulators.guest.consoles import Place
+    from emulators.guest.disk import Access
     from emulators.guest.session import Disk, Nic, Result
 
 DESCRIPTION = """\
@@ -23,7 +24,6 @@ exit status: what the guest said when it switched itself off (0), or halted · 1
 there · 2 wrong options or files · 130, 143 interrupted
 """
 MAC_OCTETS = 6
-ACCESSES = ("rw", "ro", "overlay")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -153,9 +153,9 @@ def _add_outside(parser: argparse.ArgumentParser, spec: "BoardSpec") -> None:
             "--disk",
             action="append",
             default=[],
-            metavar="[MODEL,]FILE[,ro|,overlay]",
-            help=f"a disk, {' or '.join(spec.disk_models)}: a raw file; ro: the guest cannot write; overlay: what it "
-            f"writes is forgotten; at most {spec.most_disks}",
+            metavar="[MODEL,]FILE[,ro|,overlay][,format=FORMAT]",
+            help=f"a disk, {' or '.join(spec.disk_models)}: a raw file, or qcow2, vdi, vmdk, by its name or format; "
+            f"ro: the guest cannot write; overlay: what it writes is forgotten; at most {spec.most_disks}",
         )
     outside.add_argument(
         "--console",
@@ -271,20 +271,19 @@ def _mac(text: str) -> bytes:
 
 def _disks(spec: "BoardSpec", texts: list[str]) -> tuple[list["Disk"], list[str]]:
     """Files and models."""
+    from emulators.guest.disk import parse_disk
     from emulators.guest.session import Disk
 
     if len(texts) > spec.most_disks:
         raise ConfigError(f"--disk: {len(texts)} of them: {spec.name} has at most {spec.most_disks}")
     disks, models = [], []
     for text in texts:
-        word, comma, rest = text.partition(",")
-        model, path = (word, rest) if comma and word in spec.disk_models else (spec.disk_models[0], text)
-        before, comma, access = path.rpartition(",")
-        if comma and access in ACCESSES:
-            disks.append(Disk(Path(before), access))  # type: ignore[arg-type]
-        else:
-            disks.append(Disk(Path(path), "rw"))
-        models.append(model)
+        words = parse_disk(text, spec.disk_models)
+        usual: Access = "ro" if words.model == "cdrom" else "rw"
+        if words.model == "cdrom" and words.access not in ("", "ro"):
+            raise ConfigError(f"--disk {text}: a CD-ROM is ro")
+        disks.append(Disk(words.path, words.access or usual, form=words.form))
+        models.append(words.model)
     return disks, models
 
 

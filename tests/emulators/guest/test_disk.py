@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.guest.disk import Access, Overlay, open_disk
+from emulators.guest.disk import Access, Overlay, Words, format_of, open_disk, parse_disk
 from emulators.outside import MemoryDisk
 from vde.errors import ConfigError
 
@@ -113,3 +113,35 @@ def test_what_is_no_disk(tmp_path: Path, name: str, access: Access, message: str
     (tmp_path / "empty").write_bytes(b"")
     with pytest.raises(ConfigError, match=message):
         open_disk(tmp_path / name, access)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a.img", Words("virtio", Path("a.img"), "", "")),
+        ("ide,a.img,ro", Words("ide", Path("a.img"), "ro", "")),
+        ("cdrom,file=b,c.iso,snapshot", Words("cdrom", Path("b,c.iso"), "overlay", "")),
+        ("file=x,format=qcow2,overlay", Words("virtio", Path("x"), "overlay", "qcow2")),
+        ("ide", Words("virtio", Path("ide"), "", "")),
+    ],
+)
+def test_words_of_the_option(text: str, words: Words) -> None:
+    assert parse_disk(text, ("virtio", "ide", "cdrom")) == words
+
+
+@pytest.mark.parametrize(("text", "message"), [("ide,", "which file"), ("a,format=zip", "qcow2"), ("file=", "which")])
+def test_words_that_are_no_disk(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_disk(text, ("virtio", "ide"))
+
+
+def test_a_signature_is_not_followed(path: Path) -> None:
+    """A guest could have written it to its raw disk, with another file's name in it."""
+    path.write_bytes(b"QFI\xfb" + bytes(508))
+    with pytest.raises(ConfigError, match="format=qcow2"):
+        open_disk(path, "rw")
+    disk, file = open_disk(path, "ro", form="raw")
+    assert disk.read_at(0, 4) == b"QFI\xfb"
+    file.close()
+    renamed = path.rename(path.with_suffix(".qcow2"))
+    assert format_of(renamed) == "qcow2"
