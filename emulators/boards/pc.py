@@ -66,6 +66,7 @@ class Params:
     serial_ports: int = option(2, "how many serial ports", least=0, most=4)
     date: int = option(START_S, "what the clock shows at the start, in seconds since 1970", least=0, most=3_155_759_999)
     paced_serial: bool = option(False, "serial lines take as long as their speed says")
+    isa_irq: int = option(5, "interrupt of the first ne2000-isa card (5 or 7; the second has the other)")
     vga: bool = option(True, "a display (vde screen)")
     rng: bool = option(True, "a virtio entropy device")
     virtio_console: bool = option(False, "a virtio console besides the serial lines (hvc0)")
@@ -115,7 +116,14 @@ def build(params: Params, outside: Outside) -> Machine:
     )
     vga = plug_display(chipset, vm) if params.vga else None
     vga_bios = next((path.read_bytes() for path in pc_boot.VGA_BIOS if path.exists()), b"") if vga else b""
-    plug_in(chipset, nics=params.nics, disks=params.disks, rng=params.rng, virtio_console=params.virtio_console)
+    plug_in(
+        chipset,
+        nics=params.nics,
+        isa_irq=params.isa_irq,
+        disks=params.disks,
+        rng=params.rng,
+        virtio_console=params.virtio_console,
+    )
     symbols = None
     if boot == "kernel":
         if vga is not None:

@@ -19,22 +19,32 @@ from emulators.outside import NicEnd
 from vde.errors import ConfigError
 
 ISA_NIC: Final = "ne2000-isa"
-ISA_NIC_PLACES: Final = ((0x300, 5), (0x320, 7))
-"""Ports and interrupt of the first and second. Chosen: what nothing else here has."""
+ISA_NIC_PORTS: Final = (0x300, 0x320)
+ISA_NIC_IRQS: Final = (5, 7)
+"""Chosen: what nothing else here has."""
 NIC_MODELS: Final = ("virtio", "pcnet", "e1000", "rtl8139", "ne2000", ISA_NIC)
 DISK_MODELS: Final = ("virtio", *FIXED_MODELS)
 MOST_NICS, MOST_DISKS = 16, 8
 PCNET_CHIP: Final = "Am79C970A"
 
 
-def plug_in(chipset: Chipset, *, nics: Sequence[str], disks: Sequence[str], rng: bool, virtio_console: bool) -> None:
+def plug_in(
+    chipset: Chipset, *, nics: Sequence[str], isa_irq: int, disks: Sequence[str], rng: bool, virtio_console: bool
+) -> None:
     """Everything that the user asked for.
+
+    Args:
+        isa_irq: interrupt of the first network card on the ISA bus.
 
     Raises:
         ConfigError: there is no room.
     """
+    if isa_irq not in ISA_NIC_IRQS:
+        raise ConfigError(f"pc: isa-irq: {isa_irq}: {' or '.join(map(str, ISA_NIC_IRQS))} was expected")
+    irqs = (isa_irq, *(irq for irq in ISA_NIC_IRQS if irq != isa_irq))
+    places = list(zip(ISA_NIC_PORTS, irqs, strict=True))
     for index, model in enumerate(nics):
-        _nic(chipset, index, model, chipset.outside.nic(index))
+        _nic(chipset, index, model, chipset.outside.nic(index), places)
     bays = Bays(chipset)
     for index, model in enumerate(disks):
         _disk(chipset, bays, index, model)
@@ -48,11 +58,13 @@ def plug_in(chipset: Chipset, *, nics: Sequence[str], disks: Sequence[str], rng:
         chipset.plug(console)
 
 
-def _nic(chipset: Chipset, index: int, model: str, cable: NicEnd) -> None:
+def _nic(chipset: Chipset, index: int, model: str, cable: NicEnd, places: list[tuple[int, int]]) -> None:
     mac = cable.mac or b"\x52\x54\x00" + chipset.outside.entropy(3)
     name = f"nic{index}"
     if model == ISA_NIC:
-        _isa_nic(chipset, name, mac, cable)
+        if not places:
+            raise ConfigError(f"pc: {name}: at most {len(ISA_NIC_PORTS)} cards of the model {ISA_NIC}")
+        _isa_nic(chipset, name, mac, cable, *places.pop(0))
         return
     nic = models.card(
         model,
@@ -67,16 +79,12 @@ def _nic(chipset: Chipset, index: int, model: str, cable: NicEnd) -> None:
     chipset.plug(nic)
 
 
-def _isa_nic(chipset: Chipset, name: str, mac: bytes, cable: NicEnd) -> None:
+def _isa_nic(chipset: Chipset, name: str, mac: bytes, cable: NicEnd, base: int, irq: int) -> None:
     """An NE2000 with jumpers: drivers have to be told where it is."""
-    for base, irq in ISA_NIC_PLACES:
-        if chipset.io.find(base, 1) is None:
-            nic = Ne2000(mac=mac, irq=chipset.irq(irq), out=cable.send, timeline=chipset.timeline)
-            models.plug_in(cable, nic)
-            chipset.io.map(base, NE2000_PORTS, nic, name=name)
-            chipset.devices[name] = nic
-            return
-    raise ConfigError(f"pc: {name}: at most {len(ISA_NIC_PLACES)} cards of the model {ISA_NIC}")
+    nic = Ne2000(mac=mac, irq=chipset.irq(irq), out=cable.send, timeline=chipset.timeline)
+    models.plug_in(cable, nic)
+    chipset.io.map(base, NE2000_PORTS, nic, name=name)
+    chipset.devices[name] = nic
 
 
 def _disk(chipset: Chipset, bays: Bays, index: int, model: str) -> None:

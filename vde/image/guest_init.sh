@@ -5,6 +5,7 @@
 #   hostname=NAME       ip4=ADDR/N   ip6=ADDR/N   for eth0; repeat a word to give several addresses
 #   gw=ADDR             default route; once for IPv4, once for IPv6
 #   ip4.ethK=ADDR/N     ip6.ethK=ADDR/N           for the other cards
+#   ne.io=PORT,…        ne.irq=NUMBER,…           NE2000 cards on the ISA bus, which cannot be found
 # The cards are eth0, eth1, … in the order of their PCI addresses, whatever drivers they need.
 #
 # The ready line is written once, when every card is up and has its link (or has had three seconds to get it):
@@ -21,11 +22,13 @@ mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /tmp
 mount -t tmpfs tmpfs /run
 
-name=guest gateways='' addresses=''
+name=guest gateways='' addresses='' isa=''
 for word in $(cat /proc/cmdline); do
     value=${word#*=}
     case $word in
         hostname=*) name=$value ;;
+        ne.io=*) isa="$isa io=$value" ;;
+        ne.irq=*) isa="$isa irq=$value" ;;
         gw=*) gateways="$gateways $value" ;;
         ip4=* | ip6=*) addresses="$addresses eth0=$value" ;;
         ip4.eth*=* | ip6.eth*=*)
@@ -50,6 +53,7 @@ modprobe -q af_packet 2>/dev/null
 modprobe -q ipv6 2>/dev/null
 load_bus pci
 load_bus virtio
+[ -z "$isa" ] || modprobe ne $isa || echo "vde-guest: no NE2000 at$isa"
 
 # Name the cards by their place on the bus: with drivers of several kinds the kernel counts by driver.
 set +f

@@ -31,8 +31,8 @@ NIC_MODULES = ("pcnet32", "virtio_net", "virtio_pci", "e1000", "ne2k_pci", "8139
 
 # Parts of the network that Debian builds as modules and that a guest may want to be: 802.1Q end point, bridge.
 # af_packet and ipv6 are built in today; a kernel that has them as modules gets them in the image.
-# Drivers of our boards' other virtio devices: disks, entropy, consoles.
-OPTIONAL_MODULES = ("af_packet", "ipv6", "8021q", "bridge", "virtio_blk", "virtio_rng", "virtio_console")
+# Drivers of our boards' other virtio devices: disks, entropy, consoles; and of an NE2000 on an ISA bus.
+OPTIONAL_MODULES = ("af_packet", "ipv6", "8021q", "bridge", "virtio_blk", "virtio_rng", "virtio_console", "ne")
 
 # loglevel=3: no messages about hardware that emulators do not have. Panics are shown.
 # cryptomgr.notests: the kernel's self-tests of ciphers, which no guest uses, take as long as the rest of the boot.
