@@ -2,6 +2,7 @@
 
 mod forwarder;
 mod guest_memory;
+mod i386;
 mod mips;
 mod mips_text;
 mod r3000;
@@ -17,6 +18,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(mips_text::mips_table, module)?)?;
     module.add_class::<ring::Ring>()?;
     module.add_class::<guest_memory::GuestMemory>()?;
+    module.add_class::<i386::I386>()?;
     module.add_class::<mips::Mips32>()?;
     module.add_class::<r3000::R3000>()?;
     module.add_class::<umps::Umps>()?;

@@ -276,6 +276,29 @@ impl Memory {
         load_u64, store_u64, u64;
     }
 
+    /// `N` octets from `offset` on, without alignment. They must not leave the page: then they are its last ones.
+    #[inline(always)]
+    pub fn peek<const N: usize>(&self, page: RamPage, offset: u32) -> [u8; N] {
+        self.region.peek(page, offset)
+    }
+
+    /// Store likewise into a page that [`Memory::plain_page`] gave; no books are kept.
+    #[inline(always)]
+    pub fn poke<const N: usize>(&mut self, page: RamPage, offset: u32, octets: [u8; N]) {
+        self.region.poke(page, offset, octets);
+    }
+
+    /// A guest's store of octets that do not leave their page, with all books kept.
+    pub fn store_octets(&mut self, gpa: u32, from: &[u8]) -> Stored {
+        let number = page_number(gpa);
+        if self.flags[number] & (RAM | READONLY) != RAM {
+            return Stored::Not;
+        }
+        let offset = gpa % PAGE_OCTETS;
+        self.region.copy_in(RamPage::new(gpa), offset, from);
+        if self.written(number, offset, from.len() as u32) { Stored::Code } else { Stored::Data }
+    }
+
     /// A guest's store of 1, 2, 4 or 8 octets, aligned, with all books kept.
     pub fn store(&mut self, gpa: u32, octets: u32, value: u64) -> Stored {
         let number = page_number(gpa);

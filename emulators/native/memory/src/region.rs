@@ -124,6 +124,23 @@ impl Region {
     accessors!(load_u32, store_u32, u32, 4);
     accessors!(load_u64, store_u64, u64, 8);
 
+    /// `N` octets at `offset`, wherever they begin; at the page's end, its last ones.
+    #[inline(always)]
+    pub(crate) fn peek<const N: usize>(&self, page: RamPage, offset: u32) -> [u8; N] {
+        let offset = (offset & (PAGE_OCTETS - 1)).min(PAGE_OCTETS - N as u32);
+        // SAFETY: `page` is accessible memory of this region or, were it of another one, inside this reservation; all N
+        // octets are in the page, and octets have no alignment.
+        unsafe { self.at(page.0 + offset).cast::<[u8; N]>().read() }
+    }
+
+    /// Put octets at `offset` (as above).
+    #[inline(always)]
+    pub(crate) fn poke<const N: usize>(&mut self, page: RamPage, offset: u32, octets: [u8; N]) {
+        let offset = (offset & (PAGE_OCTETS - 1)).min(PAGE_OCTETS - N as u32);
+        // SAFETY: as for `peek`; `&mut self` makes this the only access.
+        unsafe { self.at(page.0 + offset).cast::<[u8; N]>().write(octets) }
+    }
+
     /// Copy out of one page. Panics where the range leaves it.
     pub(crate) fn copy_out(&self, page: RamPage, offset: u32, into: &mut [u8]) {
         assert!(offset as usize + into.len() <= PAGE);

@@ -1,0 +1,458 @@
+//! Loads and stores through segments and pages, and accesses to devices.
+//!
+//! An access where no memory is ends the run; the next run executes the instruction again, and the **log** gives it the
+//! results of the accesses that were made, so that none is made twice. A repeated string instruction begins a new log with
+//! each of its steps.
+//!
+//! A segment is checked by its [`crate::state::Reach`], a page by the **soft TLB**: one table for each of supervisor
+//! and user, reading and writing; an entry there says that the access is allowed and plain (SDM 3A, 4.10).
+
+use crate::descriptor::{CODE, EXPAND_DOWN, PRESENT, READABLE, S, WRITABLE};
+use crate::exit::{Reason, Stop};
+use crate::flags::AC;
+use crate::interrupts::{AC_FAULT, GP, SS_FAULT};
+use crate::paging::Access;
+use crate::registers::CR0_AM;
+use crate::segments::is_within;
+use crate::state::{Cpu, SS};
+use guest_memory::{Memory, PAGE_OCTETS, RamPage, Stored};
+
+const OFFSET: u32 = PAGE_OCTETS - 1;
+/// Entries of each table. Chosen: 1 MiB of a guest's pages.
+const ENTRIES: usize = 256;
+/// No page's address.
+const NO_PAGE: u32 = 1;
+
+/// What memory holds.
+pub(crate) trait Word: Copy + Default + 'static {
+    const OCTETS: u32;
+    fn peek(memory: &Memory, page: RamPage, offset: u32) -> Self;
+    fn poke(self, memory: &mut Memory, page: RamPage, offset: u32);
+    fn of(octets: [u8; 16]) -> Self;
+    fn octets(self) -> [u8; 16];
+}
+
+macro_rules! words {
+    ($($type:ty, $octets:literal;)*) => {$(
+        impl Word for $type {
+            const OCTETS: u32 = $octets;
+
+            #[inline(always)]
+            fn peek(memory: &Memory, page: RamPage, offset: u32) -> Self {
+                <$type>::from_le_bytes(memory.peek::<$octets>(page, offset))
+            }
+
+            #[inline(always)]
+            fn poke(self, memory: &mut Memory, page: RamPage, offset: u32) {
+                memory.poke::<$octets>(page, offset, self.to_le_bytes());
+            }
+
+            #[inline(always)]
+            fn of(octets: [u8; 16]) -> Self {
+                u128::from_le_bytes(octets) as $type
+            }
+
+            #[inline(always)]
+            fn octets(self) -> [u8; 16] {
+                (self as u128).to_le_bytes()
+            }
+        }
+    )*};
+}
+
+words! { u8, 1; u16, 2; u32, 4; u64, 8; u128, 16; }
+
+/// Ten octets: an extended real number in memory.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Ten(pub u128);
+
+impl Word for Ten {
+    const OCTETS: u32 = 10;
+
+    fn peek(memory: &Memory, page: RamPage, offset: u32) -> Self {
+        let octets = memory.peek::<10>(page, offset);
+        let mut all = [0; 16];
+        all[..10].copy_from_slice(&octets);
+        Ten(u128::from_le_bytes(all))
+    }
+
+    fn poke(self, memory: &mut Memory, page: RamPage, offset: u32) {
+        let all = self.0.to_le_bytes();
+        let octets: [u8; 10] = std::array::from_fn(|at| all[at]);
+        memory.poke::<10>(page, offset, octets);
+    }
+
+    fn of(octets: [u8; 16]) -> Self {
+        Ten(u128::from_le_bytes(octets) & ((1 << 80) - 1))
+    }
+
+    fn octets(self) -> [u8; 16] {
+        self.0.to_le_bytes()
+    }
+}
+
+/// An access to a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    MmioRead { gpa: u32, octets: u32 },
+    MmioWrite { gpa: u32, octets: u32, value: u64 },
+    IoRead { port: u16, octets: u32, count: u32 },
+    IoWrite { port: u16, octets: u32, count: u32, data: Vec<u8> },
+}
+
+impl Asked {
+    /// With how many octets is it answered? 0: it is a write.
+    pub(crate) fn wants(&self) -> usize {
+        match *self {
+            Asked::MmioRead { octets, .. } => octets as usize,
+            Asked::IoRead { octets, count, .. } => octets as usize * count as usize,
+            _ => 0,
+        }
+    }
+}
+
+/// The octets that an access gave; of a write, none.
+pub(crate) type Done = Vec<u8>;
+
+#[derive(Clone, Copy)]
+struct Entry {
+    /// The page's linear address, or `NO_PAGE`.
+    tag: u32,
+    page: RamPage,
+}
+
+/// Pages that may be read or written without a closer look.
+pub(crate) struct SoftTlb {
+    /// By 2 · user + write.
+    tables: Box<[[Entry; ENTRIES]; 4]>,
+    /// Pages that may be executed, by user: their linear and physical addresses.
+    fetch: Box<[[(u32, u32); ENTRIES]; 2]>,
+}
+
+impl SoftTlb {
+    pub(crate) fn new() -> Self {
+        let nothing = Entry { tag: NO_PAGE, page: RamPage::FILLER };
+        SoftTlb { tables: Box::new([[nothing; ENTRIES]; 4]), fetch: Box::new([[(NO_PAGE, 0); ENTRIES]; 2]) }
+    }
+
+    /// The page of `octets` octets at `linear`, if all are in one that is known.
+    #[inline(always)]
+    fn find(&self, table: usize, linear: u32, octets: u32) -> Option<RamPage> {
+        let entry = &self.tables[table & 3][(linear / PAGE_OCTETS) as usize % ENTRIES];
+        // What crosses the page's end has another page's address there.
+        (entry.tag == linear.wrapping_add(octets - 1) & !OFFSET).then_some(entry.page)
+    }
+
+    fn put(&mut self, table: usize, linear: u32, page: RamPage) {
+        self.tables[table & 3][(linear / PAGE_OCTETS) as usize % ENTRIES] = Entry { tag: linear & !OFFSET, page };
+    }
+
+    pub(crate) fn forget(&mut self) {
+        for table in self.tables.iter_mut() {
+            table.iter_mut().for_each(|entry| entry.tag = NO_PAGE);
+        }
+        for table in self.fetch.iter_mut() {
+            table.iter_mut().for_each(|entry| entry.0 = NO_PAGE);
+        }
+    }
+
+    /// The physical address of what is executed at `linear`.
+    #[inline(always)]
+    pub(crate) fn find_code(&self, user: bool, linear: u32) -> Option<u32> {
+        let (tag, gpa) = self.fetch[usize::from(user)][(linear / PAGE_OCTETS) as usize % ENTRIES];
+        (tag == linear & !OFFSET).then_some(gpa | linear & OFFSET)
+    }
+
+    pub(crate) fn put_code(&mut self, user: bool, linear: u32, gpa: u32) {
+        self.fetch[usize::from(user)][(linear / PAGE_OCTETS) as usize % ENTRIES] = (linear & !OFFSET, gpa & !OFFSET);
+    }
+
+    /// The tables for writing alone.
+    pub(crate) fn forget_writing(&mut self) {
+        for table in [1, 3] {
+            self.tables[table].iter_mut().for_each(|entry| entry.tag = NO_PAGE);
+        }
+    }
+
+    pub(crate) fn forget_page(&mut self, linear: u32) {
+        let at = (linear / PAGE_OCTETS) as usize % ENTRIES;
+        self.tables.iter_mut().for_each(|table| table[at].tag = NO_PAGE);
+        self.fetch.iter_mut().for_each(|table| table[at].0 = NO_PAGE);
+    }
+}
+
+impl Cpu {
+    /// All translations.
+    pub(crate) fn forget_translations(&mut self) {
+        self.tlb.forget();
+    }
+
+    /// Those that are not global.
+    pub(crate) fn forget_local_translations(&mut self) {
+        self.tlb.forget();
+    }
+
+    /// Those of one page.
+    pub(crate) fn forget_page(&mut self, linear: u32) {
+        self.tlb.forget_page(linear);
+    }
+
+    /// Is what was known about memory still so?
+    pub(crate) fn follow_memory(&mut self, memory: &Memory) {
+        if self.mapping_epoch != memory.mapping_epoch() {
+            self.mapping_epoch = memory.mapping_epoch();
+            self.tlb.forget();
+            self.code.forget(memory);
+        }
+        if self.plain_epoch != memory.plain_epoch() {
+            self.plain_epoch = memory.plain_epoch();
+            self.tlb.forget_writing();
+        }
+    }
+
+    /// Read through segment register `seg`.
+    #[inline(always)]
+    pub(crate) fn load<T: Word>(&mut self, memory: &mut Memory, seg: u8, offset: u32) -> Result<T, Stop> {
+        let reach = &self.reach[usize::from(seg)];
+        if i64::from(offset) + i64::from(T::OCTETS - 1) > reach.read {
+            return self.load_closely(memory, seg, offset);
+        }
+        let linear = reach.base.wrapping_add(offset);
+        match self.tlb.find(usize::from(self.cpl == 3) << 1, linear, T::OCTETS) {
+            Some(page) => Ok(T::peek(memory, page, linear)),
+            None => self.load_slow(memory, linear, self.cpl == 3),
+        }
+    }
+
+    /// Write through segment register `seg`.
+    #[inline(always)]
+    pub(crate) fn store<T: Word>(&mut self, memory: &mut Memory, seg: u8, offset: u32, value: T) -> Result<(), Stop> {
+        let reach = &self.reach[usize::from(seg)];
+        if i64::from(offset) + i64::from(T::OCTETS - 1) > reach.write {
+            return self.store_closely(memory, seg, offset, value);
+        }
+        let linear = reach.base.wrapping_add(offset);
+        match self.tlb.find(usize::from(self.cpl == 3) << 1 | 1, linear, T::OCTETS) {
+            Some(page) => {
+                value.poke(memory, page, linear);
+                Ok(())
+            }
+            None => self.store_slow(memory, linear, value, self.cpl == 3),
+        }
+    }
+
+    #[cold]
+    fn load_closely<T: Word>(&mut self, memory: &mut Memory, seg: u8, offset: u32) -> Result<T, Stop> {
+        let linear = self.check_segment(seg, offset, T::OCTETS, false)?;
+        self.load_slow(memory, linear, self.cpl == 3)
+    }
+
+    #[cold]
+    fn store_closely<T: Word>(&mut self, memory: &mut Memory, seg: u8, offset: u32, value: T) -> Result<(), Stop> {
+        let linear = self.check_segment(seg, offset, T::OCTETS, true)?;
+        self.store_slow(memory, linear, value, self.cpl == 3)
+    }
+
+    /// The linear address of an access that the segment allows (SDM 3A, 5.3, 5.4).
+    pub(crate) fn check_segment(&mut self, seg: u8, offset: u32, octets: u32, write: bool) -> Result<u32, Stop> {
+        let segment = &self.seg[usize::from(seg)];
+        let rights = segment.rights;
+        let is_code = rights & CODE != 0;
+        let allowed = rights & (PRESENT | S) == PRESENT | S
+            && if write { !is_code && rights & WRITABLE != 0 } else { !is_code || rights & READABLE != 0 };
+        if !allowed || !is_within(segment, offset, octets) {
+            return Err(self.fault(if usize::from(seg) == SS { SS_FAULT } else { GP }, 0));
+        }
+        debug_assert!(is_code || rights & EXPAND_DOWN != 0 || octets > 0);
+        Ok(segment.base.wrapping_add(offset))
+    }
+
+    /// #AC (SDM 3A, 6.15, interrupt 17): of user accesses of 2, 4 and 8 octets, if CR0.AM and EFLAGS.AC are set.
+    fn check_alignment(&mut self, linear: u32, octets: u32, user: bool) -> Result<(), Stop> {
+        if user
+            && self.cr0 & CR0_AM != 0
+            && self.other_flags & AC != 0
+            && matches!(octets, 2 | 4 | 8)
+            && linear & (octets - 1) != 0
+        {
+            return Err(self.fault(AC_FAULT, 0));
+        }
+        Ok(())
+    }
+
+    /// Are unaligned accesses of users to be noticed? Then no page may be in the soft TLB.
+    pub(crate) fn minds_alignment(&self) -> bool {
+        self.cr0 & CR0_AM != 0 && self.other_flags & AC != 0 && self.cpl == 3
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn load_slow<T: Word>(&mut self, memory: &mut Memory, linear: u32, user: bool) -> Result<T, Stop> {
+        self.check_alignment(linear, T::OCTETS, user)?;
+        let first = (PAGE_OCTETS - linear % PAGE_OCTETS).min(T::OCTETS);
+        let gpa = self.walk(memory, linear, Access::Read, user)?.gpa;
+        let watched = self.debugger.watches(linear, T::OCTETS, false);
+        let value = if first == T::OCTETS {
+            match memory.page(gpa) {
+                Some(page) => {
+                    if !self.minds_alignment() && !self.debugger.touches_page(linear) {
+                        self.tlb.put(usize::from(user) << 1, linear, page);
+                    }
+                    T::peek(memory, page, gpa)
+                }
+                None => T::of(self.gather(memory, gpa, T::OCTETS)?),
+            }
+        } else {
+            let second = self.walk(memory, linear.wrapping_add(first), Access::Read, user)?.gpa;
+            let mut octets = self.gather(memory, gpa, first)?;
+            let rest = self.gather(memory, second, T::OCTETS - first)?;
+            octets[first as usize..T::OCTETS as usize].copy_from_slice(&rest[..(T::OCTETS - first) as usize]);
+            T::of(octets)
+        };
+        if watched {
+            self.debugger.note(Reason::WatchRead, linear);
+            self.cut();
+        }
+        Ok(value)
+    }
+
+    /// Octets of one page, be they memory or not.
+    fn gather(&mut self, memory: &Memory, gpa: u32, octets: u32) -> Result<[u8; 16], Stop> {
+        let mut all = [0; 16];
+        let into = &mut all[..octets as usize];
+        if memory.page(gpa).is_some() {
+            memory.read(gpa.into(), into).unwrap_or_default();
+            return Ok(all);
+        }
+        let mut at = 0;
+        while at < octets {
+            let part = part_of(gpa.wrapping_add(at), octets - at);
+            let done = self.device(|| Asked::MmioRead { gpa: gpa.wrapping_add(at), octets: part })?;
+            into[at as usize..(at + part) as usize].copy_from_slice(&done);
+            at += part;
+        }
+        Ok(all)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn store_slow<T: Word>(
+        &mut self,
+        memory: &mut Memory,
+        linear: u32,
+        value: T,
+        user: bool,
+    ) -> Result<(), Stop> {
+        self.check_alignment(linear, T::OCTETS, user)?;
+        let first = (PAGE_OCTETS - linear % PAGE_OCTETS).min(T::OCTETS);
+        let gpa = self.walk(memory, linear, Access::Write, user)?.gpa;
+        let octets = value.octets();
+        if first < T::OCTETS {
+            let second = self.walk(memory, linear.wrapping_add(first), Access::Write, user)?.gpa;
+            self.scatter(memory, gpa, &octets[..first as usize])?;
+            self.scatter(memory, second, &octets[first as usize..T::OCTETS as usize])?;
+        } else {
+            self.scatter(memory, gpa, &octets[..first as usize])?;
+            if let Some(page) = memory.plain_page(gpa) {
+                if !self.minds_alignment() && !self.debugger.touches_page(linear) {
+                    self.tlb.put(usize::from(user) << 1 | 1, linear, page);
+                }
+            }
+        }
+        if self.debugger.watches(linear, T::OCTETS, true) {
+            self.debugger.note(Reason::WatchWrite, linear);
+            self.cut();
+        }
+        Ok(())
+    }
+
+    /// Write octets of one page, be they memory or not.
+    pub(crate) fn scatter(&mut self, memory: &mut Memory, gpa: u32, octets: &[u8]) -> Result<(), Stop> {
+        match memory.store_octets(gpa, octets) {
+            Stored::Data => {}
+            Stored::Code => {
+                self.code.catch_up(memory);
+                self.cut(); // the next instruction may be another one now
+            }
+            Stored::Not => {
+                let mut at = 0;
+                while at < octets.len() {
+                    let here = gpa.wrapping_add(at as u32);
+                    let part = part_of(here, (octets.len() - at) as u32);
+                    let mut value = [0; 8];
+                    value[..part as usize].copy_from_slice(&octets[at..at + part as usize]);
+                    let value = u64::from_le_bytes(value);
+                    self.device(|| Asked::MmioWrite { gpa: here, octets: part, value })?;
+                    at += part as usize;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What an access gave that was made, or ask for it.
+    pub(crate) fn device(&mut self, asked: impl FnOnce() -> Asked) -> Result<Done, Stop> {
+        let Some(done) = self.log.get(self.log_at) else {
+            self.asked = Some(asked());
+            return Err(Stop::Asked);
+        };
+        self.log_at += 1;
+        Ok(done.clone())
+    }
+
+    /// The accesses that were made belong to a step that is done.
+    #[inline(always)]
+    pub(crate) fn step_done(&mut self) {
+        if self.log_at != 0 {
+            self.log.clear();
+            self.log_at = 0;
+        }
+    }
+
+    /// Read at a linear address, for the system (SDM 3A, 4.6.1: a supervisor's access) or a user.
+    pub(crate) fn load_linear<T: Word>(&mut self, memory: &mut Memory, linear: u32, user: bool) -> Result<T, Stop> {
+        match self.tlb.find(usize::from(user) << 1, linear, T::OCTETS) {
+            Some(page) => Ok(T::peek(memory, page, linear)),
+            None => self.load_slow(memory, linear, user),
+        }
+    }
+
+    pub(crate) fn store_linear<T: Word>(
+        &mut self,
+        memory: &mut Memory,
+        linear: u32,
+        value: T,
+        user: bool,
+    ) -> Result<(), Stop> {
+        match self.tlb.find(usize::from(user) << 1 | 1, linear, T::OCTETS) {
+            Some(page) => {
+                value.poke(memory, page, linear);
+                Ok(())
+            }
+            None => self.store_slow(memory, linear, value, user),
+        }
+    }
+
+    pub(crate) fn load_system<T: Word>(&mut self, memory: &mut Memory, linear: u32) -> Result<T, Stop> {
+        self.load_linear(memory, linear, false)
+    }
+
+    pub(crate) fn store_system<T: Word>(&mut self, memory: &mut Memory, linear: u32, value: T) -> Result<(), Stop> {
+        self.store_linear(memory, linear, value, false)
+    }
+
+    /// A plain page for a whole block of a string instruction, and how many octets of it follow; direction upwards.
+    pub(crate) fn plain_block(&self, linear: u32, write: bool) -> Option<(RamPage, u32)> {
+        let page = self.tlb.find(usize::from(self.cpl == 3) << 1 | usize::from(write), linear, 1)?;
+        Some((page, PAGE_OCTETS - linear % PAGE_OCTETS))
+    }
+}
+
+/// The largest access that `octets` octets at `gpa` can begin with: aligned, and a power of two, at most 8; what is not
+/// aligned but of one size goes as it is.
+fn part_of(gpa: u32, octets: u32) -> u32 {
+    match octets {
+        1 | 2 | 4 | 8 => octets,
+        _ => [8, 4, 2, 1].into_iter().find(|part| *part <= octets && gpa % part == 0).unwrap_or(1),
+    }
+}

@@ -1,0 +1,145 @@
+//! Decoded code: traces.
+//!
+//! A trace is a run of operations that begins at a physical address, in a mode (CS.D), and ends at a jump, at an
+//! instruction that may change more than registers, at the page's end, or after [`TRACE_OPS`]. A conditional jump does not
+//! end it: a trace goes on where the jump is not taken. Traces are found in a table by their address; the octets that
+//! they are made of are marked in guest memory, and a write to any of them forgets the traces of its blocks.
+//!
+//! Operations lie in a pool. When the pool is full, all traces are forgotten.
+
+use crate::op::Op;
+use guest_memory::{CODE_BLOCK_OCTETS, Change, Changes, Memory, PAGE_OCTETS};
+
+/// Chosen: long enough that finding the next one is little beside executing it.
+pub(crate) const TRACE_OPS: usize = 32;
+/// Chosen: 8 MiB.
+const POOL_OPS: usize = 1 << 18;
+/// Chosen: as many as a pool holds, if they are of four operations.
+const TABLE_ENTRIES: usize = 1 << 16;
+const NO_TRACE: u64 = u64::MAX;
+
+/// A trace's place in the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trace {
+    /// Its address and mode.
+    key: u64,
+    pub first: u32,
+    pub ops: u16,
+    /// In octets.
+    length: u16,
+}
+
+const EMPTY: Trace = Trace { key: NO_TRACE, first: 0, ops: 0, length: 0 };
+
+pub(crate) struct Code {
+    table: Box<[Trace]>,
+    pool: Vec<Op>,
+    /// Of each physical page with traces, their places in the table.
+    by_page: hashbrown::HashMap<u32, Vec<u16>>,
+    journal_at: u64,
+}
+
+fn key(gpa: u32, big: bool) -> u64 {
+    u64::from(gpa) << 1 | u64::from(big)
+}
+
+#[inline(always)]
+fn place(gpa: u32) -> usize {
+    ((gpa ^ gpa >> 16) & (TABLE_ENTRIES as u32 - 1)) as usize
+}
+
+impl Code {
+    pub(crate) fn new() -> Self {
+        Code {
+            table: vec![EMPTY; TABLE_ENTRIES].into(),
+            pool: Vec::with_capacity(POOL_OPS),
+            by_page: hashbrown::HashMap::new(),
+            journal_at: 0,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn find(&self, gpa: u32, big: bool) -> Option<Trace> {
+        let trace = self.table[place(gpa)];
+        (trace.key == key(gpa, big)).then_some(trace)
+    }
+
+    /// The operations of a trace. Good until the next `add` or `forget`.
+    #[inline(always)]
+    pub(crate) fn first(&self, trace: Trace) -> *const Op {
+        debug_assert!(trace.first as usize + usize::from(trace.ops) <= self.pool.len());
+        // Within the pool, by how traces are made.
+        self.pool.as_ptr().wrapping_add(trace.first as usize)
+    }
+
+    /// Keep the operations of the octets at `gpa`, which are in one page of memory.
+    pub(crate) fn add(&mut self, memory: &mut Memory, gpa: u32, big: bool, ops: &[Op]) -> Trace {
+        if self.pool.len() + ops.len() > POOL_OPS {
+            self.forget(memory);
+        }
+        let length: usize = ops.iter().map(|op| usize::from(op.length)).sum();
+        let trace =
+            Trace { key: key(gpa, big), first: self.pool.len() as u32, ops: ops.len() as u16, length: length as u16 };
+        self.pool.extend_from_slice(ops);
+        let at = place(gpa);
+        self.table[at] = trace;
+        let places = self.by_page.entry(gpa / PAGE_OCTETS).or_default();
+        if !places.contains(&(at as u16)) {
+            places.push(at as u16);
+        }
+        memory.mark_code(gpa, length as u32);
+        trace
+    }
+
+    /// Operations that are not kept: of an instruction that is in two pages, or in no memory.
+    pub(crate) fn add_once(&mut self, memory: &Memory, op: Op) -> Trace {
+        if self.pool.len() == POOL_OPS {
+            self.forget(memory);
+        }
+        self.pool.push(op);
+        Trace { key: NO_TRACE, first: self.pool.len() as u32 - 1, ops: 1, length: op.length.into() }
+    }
+
+    /// Forget what was written over.
+    pub(crate) fn catch_up(&mut self, memory: &Memory) {
+        let from = std::mem::replace(&mut self.journal_at, memory.journal_end());
+        if from == self.journal_at {
+            return;
+        }
+        match memory.changes(from) {
+            Changes::These(changes) => changes.iter().for_each(|change| self.forget_blocks(*change)),
+            Changes::Everything => self.forget_traces(),
+        }
+    }
+
+    fn forget_blocks(&mut self, Change { page, blocks }: Change) {
+        let Some(places) = self.by_page.get_mut(&page) else { return };
+        places.retain(|&at| {
+            let trace = &mut self.table[usize::from(at)];
+            let gpa = (trace.key >> 1) as u32;
+            if trace.key == NO_TRACE || gpa / PAGE_OCTETS != page {
+                return false;
+            }
+            let first = gpa % PAGE_OCTETS / CODE_BLOCK_OCTETS;
+            let last = (gpa % PAGE_OCTETS + u32::from(trace.length.max(1)) - 1) / CODE_BLOCK_OCTETS;
+            let touched = u32::MAX << first & u32::MAX >> (31 - last.min(31));
+            if blocks & touched != 0 {
+                *trace = EMPTY;
+                return false;
+            }
+            true
+        });
+    }
+
+    fn forget_traces(&mut self) {
+        self.table.fill(EMPTY);
+        self.by_page.clear();
+    }
+
+    /// Forget everything. Nobody may use operations from before.
+    pub(crate) fn forget(&mut self, memory: &Memory) {
+        self.forget_traces();
+        self.pool.clear();
+        self.journal_at = memory.journal_end();
+    }
+}

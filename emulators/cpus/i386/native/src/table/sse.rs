@@ -1,0 +1,7 @@
+//! Rows of SSE.
+
+use super::Row;
+
+pub(super) fn rows() -> Vec<Row> {
+    Vec::new()
+}
