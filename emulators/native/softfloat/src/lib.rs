@@ -71,7 +71,7 @@ impl Rounding {
 }
 
 /// How to compute, and what was noticed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Context {
     pub rounding: Rounding,
     /// Bits of an extended result's significand: 24, 53 or 64 (FCW.PC); the exponent's range stays.
