@@ -67,7 +67,7 @@ impl Cpu {
         for pass in 0..2 {
             for (name, value) in state {
                 // Mode first, then what depends on it.
-                let is_mode = matches!(name.as_str(), "cr0" | "cr4" | "eflags" | "efer");
+                let is_mode = matches!(name.as_str(), "cr0" | "cr4" | "eflags" | "efer" | "fsw");
                 if is_mode == (pass == 0) {
                     if let Err(refused) = self.set_one(name, *value) {
                         self.restore(&snapshot)?;

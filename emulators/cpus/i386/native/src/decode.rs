@@ -110,6 +110,9 @@ pub(crate) fn decode(octets: &[u8], big: bool, model: &Model) -> Result<(Option<
     let row = &rows()[usize::from(number)];
     op.row = number;
     immediates(&mut cursor, &mut op, row, opcode, narrow, short)?;
+    if let (0, 0xd8..=0xdf, Some(modrm)) = (map, opcode, modrm) {
+        op.imm = u32::from(opcode & 7) << 8 | u32::from(modrm); // FOP: SDM 1, 8.1.9
+    }
     op.length = cursor.at as u8;
     if prefixes.lock && !(row.lock && !op.is(REGISTER)) {
         return Ok((None, op));

@@ -1,7 +1,23 @@
 //! SSE's state.
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sse {}
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sse {
+    pub(crate) xmm: [u128; 8],
+    pub(crate) mxcsr: u32,
+}
+
+impl Default for Sse {
+    fn default() -> Self {
+        Sse { xmm: [0; 8], mxcsr: 0x1f80 }
+    }
+}
+
+impl crate::state::Cpu {
+    /// The bits of MXCSR that this model has.
+    pub(crate) fn mxcsr_mask(&self) -> u32 {
+        0xffbf
+    }
+}
 
 impl Sse {
     /// For snapshots.
