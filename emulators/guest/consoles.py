@@ -210,7 +210,7 @@ async def open_console(place: Place, carrier: Carrier) -> AsyncIterator[None]:
                     descriptor = _create(place.what)
                     stack.callback(os.close, descriptor)
                 case "unix":
-                    listener = stack.enter_context(_listening(Path(place.what)))
+                    listener = stack.enter_context(listening(Path(place.what)))
                 case "fd":
                     stream = _inherited(int(place.what))
                     stack.callback(stream.socket.close)
@@ -274,16 +274,21 @@ def _inherited(descriptor: int) -> trio.SocketStream:
 
 
 @contextlib.contextmanager
-def _listening(path: Path) -> Iterator[trio.SocketListener]:
+def listening(path: Path, what: str = "console", clients: int = 1) -> Iterator[trio.SocketListener]:
+    """A socket at `path`, for as long as the context is entered.
+
+    Raises:
+        ConfigError: it cannot be made; `what` it is for is in the message.
+    """
     plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _make_way(path)
         try:
             plain.bind(os.fspath(path))
         except OSError as error:
-            raise ConfigError(f"console unix:{path}: {error.strerror or error}") from None
+            raise ConfigError(f"{what} unix:{path}: {error.strerror or error}") from None
         try:
-            plain.listen(1)
+            plain.listen(clients)
             yield trio.SocketListener(trio.socket.from_stdlib_socket(plain))
         finally:
             path.unlink(missing_ok=True)

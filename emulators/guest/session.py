@@ -6,6 +6,7 @@ The tasks: the machine's thread (`Runner`), one task for each cable and console,
 Whatever ends one of them ends all; the machine's thread is asked to stop and waited for.
 """
 
+import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -21,9 +22,11 @@ from emulators.guest.ends import LiveCable, LiveConsole, LiveOutside
 from emulators.guest.links import Lead
 from emulators.guest.pace import Mode
 from emulators.guest.runner import Runner
+from emulators.guest.screen_source import Local, serve
+from emulators.guest.screen_viewer import Viewer
 from emulators.machine import End, Machine
 from emulators.outside import DiskEnd, Outside
-from vde.errors import ConfigError, VdeError
+from vde.errors import ConfigError, LinkClosed, VdeError
 from vde.plugspec import Surroundings
 
 KEYS = "Ctrl-] then: q quit · s snapshot · i statistics · Ctrl-] itself · ? this"
@@ -58,6 +61,7 @@ class Setup:
         reboot: does a guest that resets its machine start again?
         gdb: where a debugger may connect.
         wait: stand still until a debugger lets it go.
+        screen: where its display is shown: `stdio` or `unix:PATH`.
     """
 
     consoles: dict[str, Place] = field(default_factory=dict)
@@ -69,6 +73,7 @@ class Setup:
     reboot: bool = True
     gdb: str = ""
     wait: bool = False
+    screen: Place | None = None
 
 
 @dataclass
@@ -113,6 +118,7 @@ class Session:
         self._result = Result()
         self._commands: trio.MemorySendChannel[str] | None = None
         self._consoles: dict[str, LiveConsole] = {}
+        self._viewer: Viewer | None = None
         self.runner: Runner | None = None
 
     async def run(self) -> Result:
@@ -164,9 +170,32 @@ class Session:
                         for name, console in consoles.items():
                             carrier = Carrier(console, runner.wake, self._command)
                             await carriers.enter_async_context(open_console(setup.consoles[name], carrier))
+                        await self._show(setup.screen, Local(runner, outside.display), nursery)
                         self._ready()
                         await self._run_machine(runner)
                     nursery.cancel_scope.cancel()
+
+    async def _show(self, place: Place | None, screen: Local, nursery: trio.Nursery) -> None:
+        """Show the display where the user wants it."""
+        if place is None or place.kind == "none":
+            return
+        if place.kind == "unix":
+            await nursery.start(serve, Path(place.what), screen)
+            return
+        self._viewer = Viewer(screen, screen.board, self._command)
+        nursery.start_soon(self._view, self._viewer)
+
+    async def _view(self, viewer: Viewer) -> None:
+        with contextlib.suppress(LinkClosed):
+            await viewer.run()
+            self._stop()  # the terminal has ended
+
+    def notice(self, text: str) -> bool:
+        """Show a line on the terminal that shows the display; is there one?"""
+        if self._viewer is None:
+            return False
+        self._viewer.say(text)
+        return True
 
     def _runner(self, outside: LiveOutside, disks: list[DiskEnd]) -> Runner:
         def restored(machine: Machine) -> None:

@@ -164,6 +164,18 @@ def _add_outside(parser: argparse.ArgumentParser, spec: "BoardSpec") -> None:
         metavar="[NAME=]PLACE",
         help=f"{', '.join(spec.consoles[:8])}: stdio, none, file:PATH, unix:PATH, fd:NUMBER (the first one: stdio)",
     )
+    if _has_screen(spec):
+        outside.add_argument(
+            "--screen",
+            nargs="?",
+            const="stdio",
+            metavar="PLACE",
+            help="show the display on this terminal (then no console has it), or at unix:PATH, for vde screen",
+        )
+
+
+def _has_screen(spec: "BoardSpec") -> bool:
+    return "vga" in {field.name for field, _ in spec.options()}
 
 
 def _boots_images(spec: "BoardSpec") -> bool:
@@ -189,10 +201,13 @@ def _run(spec: "BoardSpec", args: argparse.Namespace) -> int:
         _boot_image(spec, args.image, given)
     params = spec.read(given)
     needs = spec.needs(params)
-    consoles = _consoles(spec, args.console, needs)
+    screen = _screen(getattr(args, "screen", None))
+    consoles = _consoles(spec, args.console, needs, screen)
     is_raw = any(place.kind == "stdio" for place in consoles.values()) and os.isatty(sys.stdin.fileno())
 
     def warn(text: str) -> None:
+        if session.notice(text):
+            return
         end = "\r\n" if is_raw else "\n"
         print(f"vde guest: {text}".replace("\n", end), end=end, file=sys.stderr, flush=True)
 
@@ -206,6 +221,7 @@ def _run(spec: "BoardSpec", args: argparse.Namespace) -> int:
         reboot=not args.no_reboot,
         gdb=args.gdb,
         wait=args.gdb_wait,
+        screen=screen,
     )
     if args.gdb_wait and not args.gdb:
         raise ConfigError("--gdb-wait: without --gdb nobody could start the guest")
@@ -303,17 +319,29 @@ def _needed_disks(needs: "Needs") -> list["Disk"]:
     return [Disk(path, "rw" if writable else "ro", any_size=True) for path, writable in needs.disks]
 
 
-def _consoles(spec: "BoardSpec", texts: list[str], needs: "Needs") -> dict[str, "Place"]:
+def _screen(text: str | None) -> "Place | None":
     from emulators.guest.consoles import parse_place
 
-    places = {spec.consoles[0]: parse_place("stdio")} if spec.consoles else {}
+    place = None if text is None else parse_place(text)
+    if place is not None and place.kind not in ("stdio", "none", "unix"):
+        raise ConfigError(f"--screen {text}: stdio, none or unix:PATH was expected")
+    if place is not None and place.kind == "stdio" and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ConfigError("--screen: this is no terminal; --screen unix:PATH is for vde screen unix:PATH")
+    return place
+
+
+def _consoles(spec: "BoardSpec", texts: list[str], needs: "Needs", screen: "Place | None" = None) -> dict[str, "Place"]:
+    from emulators.guest.consoles import parse_place
+
+    taken = screen is not None and screen.kind == "stdio"
+    places = {spec.consoles[0]: parse_place("none" if taken else "stdio")} if spec.consoles else {}
     places |= {name: parse_place(text) for name, text in needs.consoles.items()}
     for text in texts:
         name, equals, place = text.partition("=")
         if not equals or name not in spec.consoles:
             name, place = spec.consoles[0], text
         places[name] = parse_place(place)
-    on_terminal = [name for name, place in places.items() if place.kind == "stdio"]
+    on_terminal = [name for name, place in places.items() if place.kind == "stdio"] + ["the screen"] * taken
     if len(on_terminal) > 1:
         raise ConfigError(f"--console: {' and '.join(on_terminal)} cannot both have this terminal")
     return places

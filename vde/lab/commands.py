@@ -143,7 +143,13 @@ def _nic(index: int, nic: Nic, directories: dict[str, Path]) -> Sequence[str]:
 
 
 def board_command(
-    vde: Sequence[str], guest: Guest, files: GuestFiles | None, vnls: Mapping[str, str], directory: Path, console: int
+    vde: Sequence[str],
+    guest: Guest,
+    files: GuestFiles | None,
+    vnls: Mapping[str, str],
+    directory: Path,
+    console: int,
+    screen: Path | None = None,
 ) -> list[str]:
     """A machine of our own emulator.
 
@@ -154,8 +160,10 @@ def board_command(
         vnls: by interface, what it is plugged into.
         directory: the topology's, to which files are relative.
         console: the number of an inherited, connected stream socket that is its serial line.
+        screen: where its display is shown; None: it has none.
     """
     command = [*vde, "guest", guest.kind, "--name", guest.name, "--console", f"fd:{console}", "--no-reboot"]
+    command += ["--screen", f"unix:{screen}"] if screen is not None else []
     command += ["--memory", f"{guest.memory_octets >> 20}M"]
     if guest.clock:
         command += ["--clock", guest.clock]

@@ -243,8 +243,9 @@ class LiveLab:
         image = self.images[node.image] if node.image else None
         files = None if image is None else GuestFiles(image.kernel, image.initrd, image.cmdline)
         vnls, directory = self._vnls(node), self.home.file.parent
+        screen = self.home.screen(node.name) if node.kind == "pc" else None
         return Launch(
-            lambda console: board_command(OWN, node, files, vnls, directory, console),
+            lambda console: board_command(OWN, node, files, vnls, directory, console, screen),
             self.home.readiness(node.name),
             "descriptor",
             directory=directory,

@@ -15,6 +15,7 @@
         m/NODE                             its console, for unixterm and vdecmd
         u/NODE/                            where a User-Mode Linux keeps its socket
         w/LINK                             a wire's control socket
+        d/NODE                             a guest's display, for vde screen
         r/NODE                             where a program says that it is ready (sd_notify(3))
 
 Sockets cannot live next to the file, because the path of a socket has at most 107 octets (unix(7)): `MOST_ROOT_OCTETS`
@@ -71,6 +72,10 @@ class Home:
         """A wire's control socket."""
         return self.runtime / "w" / name
 
+    def screen(self, name: str) -> Path:
+        """The socket of a guest's display."""
+        return self.runtime / "d" / name
+
     def readiness(self, name: str) -> Path:
         """The socket that a program gets as NOTIFY_SOCKET."""
         return self.runtime / "r" / name
@@ -108,7 +113,7 @@ class Home:
         try:
             if self.runtime.is_dir():
                 shutil.rmtree(self.runtime)  # of a supervisor that was killed
-            for name in ("", "s", "m", "w", "r"):
+            for name in ("", "s", "m", "w", "r", "d"):
                 (self.runtime / name).mkdir(mode=0o700)
             facts = {"name": self.name, "file": os.fspath(self.file), "state": os.fspath(self.state)}
             (self.runtime / "lab.json").write_text(json.dumps(facts))

@@ -202,8 +202,8 @@ def test_a_font_is_loaded_while_text_shows() -> None:
     assert bench.device.ports.memory.copies == copies
     frame = bench.frame()
     assert (frame.width, frame.height) == (720, 400)
-    row = [bench.pixel(frame, x, 1) for x in range(9)]
-    assert row == [GREY, *[BLACK] * 6, GREY, BLACK]
+    dots = [bench.pixel(frame, x, 1) for x in range(9)]
+    assert dots == [GREY, *[BLACK] * 6, GREY, BLACK]
     assert bench.pixel(frame, 9 * 10 + 3, 16 * 3) == GREY
     assert bench.text().lines()[24] == "A" * 80
 
