@@ -158,7 +158,7 @@ class Chipset:
             a20=port_92.switch,
         )
         configuration = ConfigurationPorts(pci=pci, reset_control=isa.reset_control)
-        apm, post = ApmPorts(), PostCode()
+        apm, post = ApmPorts(), PostCode(timeline=timeline, warp=events.warp)
         debug = DebugPort(out=outside.console("debug").out)
 
         self.devices: dict[str, Device] = {

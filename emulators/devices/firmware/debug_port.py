@@ -5,12 +5,16 @@ Boards: pc.
 
 Registers: one each. A read of a debugging console answers 0xE9, by which programs know that there is one; port 0x80
 keeps the last code. Not emulated: nothing else is there.
+
+A write to port 0x80 is how programs wait for a slow device: an access on the ISA bus takes a microsecond, and nobody
+is there to be disturbed. Here the machine lets `DELAY_NS` pass (`warp`), which spares loops that poll most of their
+rounds.
 """
 
 from collections.abc import Callable
 from typing import Final
 
-from emulators.device import State
+from emulators.device import State, Timeline
 from emulators.devices.eight_bit import ALL_ONES, EightBit
 from emulators.snapshot import take_int, take_version
 
@@ -50,12 +54,23 @@ class DebugPort(EightBit):
         take_version(state, 1)
 
 
+DELAY_NS: Final = 1000
+"""Of an access to port 0x80 on the ISA bus: eight clocks of 8.33 MHz (IEEE P996, I/O cycles of 8 bits)."""
+
+
 class PostCode(EightBit):
-    """Port 0x80: programs write to it to pass a microsecond as well."""
+    """Port 0x80.
+
+    Args:
+        timeline: the machine's time.
+        warp: asks the machine to let virtual time pass to the given nanosecond.
+    """
 
     timed = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, timeline: Timeline, warp: Callable[[int], None]) -> None:
+        self._timeline = timeline
+        self._warp = warp
         self.code = 0
 
     def read_octet(self, offset: int) -> int:
@@ -66,6 +81,7 @@ class PostCode(EightBit):
         """As `EightBit.write_octet`."""
         if not offset:
             self.code = value
+            self._warp(self._timeline.now_ns + DELAY_NS)
 
     def next_deadline(self) -> int | None:
         """None."""

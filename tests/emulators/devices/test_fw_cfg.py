@@ -94,7 +94,9 @@ def test_debug_ports() -> None:
         port.write(0, 1, octet)
     assert said == b"hi\n"
     moved(port, lambda: DebugPort(out=said.extend))
-    post = PostCode()
+    warps: list[int] = []
+    post = PostCode(timeline=Timeline(5000), warp=warps.append)
     post.write(0, 1, 0xAB)
     assert post.read(0, 1) == 0xAB
-    moved(post, PostCode)
+    assert warps == [6000]
+    moved(post, lambda: PostCode(timeline=Timeline(), warp=warps.append))
