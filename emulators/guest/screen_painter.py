@@ -53,6 +53,7 @@ class Painter:
         self._size = Size(max(1, min(size.columns, MOST_COLUMNS)), max(2, min(size.rows, MOST_ROWS)))
         self._shown: list[list[Cell] | None] = [None] * self._size.rows
         self._fresh = True
+        self._cursor: tuple[int, int] | None = None
 
     def say(self, text: str) -> None:
         """Our own line, at the bottom."""
@@ -81,10 +82,10 @@ class Painter:
             if cells != self._shown[number]:
                 out.append(self._row(number, cells, self._shown[number]))
                 self._shown[number] = cells
-        if cursor is None:
-            out.append("\x1b[?25l")
-        else:
-            out.append(f"\x1b[0m\x1b[{cursor[1] + 1};{cursor[0] + 1}H\x1b[?25h")
+        if out or cursor != self._cursor:
+            self._cursor = cursor
+            where = "" if cursor is None else f"\x1b[{cursor[1] + 1};{cursor[0] + 1}H"
+            out.append(f"\x1b[0m{where}\x1b[?25{'l' if cursor is None else 'h'}")
         return "".join(out).encode()
 
     @property

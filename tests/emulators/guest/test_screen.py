@@ -220,7 +220,7 @@ def test_only_what_differs_is_sent() -> None:
     again = painter.paint(text_screen([b"login: r"], cursor=Cursor(8, 0, is_block=False)))
     assert len(again) < 80
     assert b"r" in again
-    assert len(painter.paint(text_screen([b"login: r"], cursor=Cursor(8, 0, is_block=False)))) < 30
+    assert painter.paint(text_screen([b"login: r"], cursor=Cursor(8, 0, is_block=False))) == b""
     painter.resize(Size(40, 10))
     assert b"login" in painter.paint(text_screen([b"login: r"]))
 
