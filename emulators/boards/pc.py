@@ -16,9 +16,10 @@ from emulators.board import BoardSpec, option
 from emulators.boards import pc_boot
 from emulators.boards.pc_cards import DISK_MODELS, MOST_DISKS, MOST_NICS, NIC_MODELS, plug_in
 from emulators.boards.pc_chipset import Chipset, Pins
-from emulators.boards.pc_display import plug_display, start_in_text
+from emulators.boards.pc_display import plug_display, start_in_text, start_linear
 from emulators.cpus.i386 import MODELS, Cpu, Vm
 from emulators.devices.pci.i440fx import SHADOW, SHADOW_END
+from emulators.devices.video.stdvga import StdVga
 from emulators.dma import Dma
 from emulators.loaders.bzimage import Booted
 from emulators.machine import Machine, Region
@@ -128,7 +129,7 @@ def build(params: Params, outside: Outside) -> Machine:
     if boot == "kernel":
         if vga is not None:
             start_in_text(vga, vga_bios)
-        booted = _boot_kernel(params, vm, chipset)
+        booted = _boot_kernel(params, vm, chipset, vga)
         enter(cpu, booted)
         symbols = booted.symbols
     else:
@@ -163,7 +164,7 @@ def build(params: Params, outside: Outside) -> Machine:
     )
 
 
-def _boot_kernel(params: Params, vm: Vm, chipset: Chipset) -> Booted:
+def _boot_kernel(params: Params, vm: Vm, chipset: Chipset, vga: StdVga | None) -> Booted:
     assert params.kernel is not None
     modules = []
     for text in params.module:
@@ -180,6 +181,7 @@ def _boot_kernel(params: Params, vm: Vm, chipset: Chipset) -> Booted:
         decompress=params.decompress,
         serial_ports=params.serial_ports,
         text_screen=params.vga,
+        screen_info=lambda: b"" if vga is None else start_linear(vga, params.append),
     )
 
 

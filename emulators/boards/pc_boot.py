@@ -6,7 +6,7 @@ through the clock's memory.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -118,6 +118,7 @@ def boot_kernel(
     decompress: bool,
     serial_ports: int,
     text_screen: bool,
+    screen_info: Callable[[], bytes] = lambda: b"",
 ) -> Booted:
     """Put a kernel into memory, as firmware and boot loader would have.
 
@@ -147,6 +148,7 @@ def boot_kernel(
             seed=chipset.outside.entropy(32),
             rsdp=UPPER,
             text_screen=text_screen,
+            screen_info=screen_info(),
         )
     if multiboot.find_header(octets) is not None:
         given = [] if initrd is None else [(initrd[0], initrd[1], "")]

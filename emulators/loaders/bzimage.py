@@ -181,6 +181,7 @@ def boot(
     seed: bytes = b"",
     rsdp: int = 0,
     text_screen: bool = False,
+    screen_info: bytes = b"",
 ) -> Booted:
     """Put kernel, initrd, command line and zero page into memory.
 
@@ -193,6 +194,7 @@ def boot(
         seed: random octets for the kernel; none: it gets none.
         rsdp: where the ACPI tables' pointer is, or 0.
         text_screen: there is a VGA in its 80 × 25 text mode.
+        screen_info: what the kernel is told of another screen (`struct screen_info`).
 
     Raises:
         ConfigError: it is not such a kernel, or something does not fit.
@@ -225,6 +227,7 @@ def boot(
     put(ALT_MEM_K, extended_k)
     if text_screen:
         page[SCREEN_INFO : SCREEN_INFO + TEXT_MODE.size] = TEXT_MODE.pack(0, 0, 0, 0, 3, 80, 0, 0, 0, 25, 1, 16)
+    page[SCREEN_INFO : SCREEN_INFO + len(screen_info)] = screen_info
     put(EXT_MEM_K, min(extended_k, 0xFFFF), 2)
     put(ACPI_RSDP, rsdp, 8)
     page[E820_ENTRIES] = len(memory_map)
