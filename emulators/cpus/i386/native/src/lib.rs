@@ -14,6 +14,7 @@
 mod access;
 mod arithmetic;
 mod bits;
+mod breakpoints;
 mod code;
 mod contract;
 mod control_transfer;
@@ -26,13 +27,19 @@ pub mod exit;
 mod flag_control;
 mod flags;
 mod interrupts;
+#[cfg(test)]
+mod interrupts_tests;
 mod io;
 pub mod model;
 mod msr;
 mod op;
 mod operand;
 mod paging;
+#[cfg(test)]
+mod paging_tests;
 mod registers;
+#[cfg(test)]
+mod registers_tests;
 mod run;
 mod segments;
 mod shift;
@@ -43,7 +50,13 @@ mod string;
 mod system;
 pub mod table;
 mod task;
+#[cfg(test)]
+mod task_tests;
+#[cfg(test)]
+mod testbench;
 mod transfer;
+#[cfg(test)]
+mod transfer_tests;
 mod x87;
 
 pub use contract::Named;

@@ -18,6 +18,8 @@ use crate::state::Cpu;
 pub(crate) struct System {
     /// 1 while an event is delivered that no instruction asked for: bit EXT of error codes.
     pub external: u32,
+    /// The breakpoints that the present instruction has met, as in DR6.
+    pub met: u32,
     /// PAE's directory pointers.
     pub pdpte: [u64; 4],
     pub efer: u64,
@@ -80,6 +82,7 @@ impl System {
     pub(crate) fn at_reset() -> Self {
         System {
             external: 0,
+            met: 0,
             pdpte: [0; 4],
             efer: 0,
             apic_base: APIC_BASE_AT_RESET,
@@ -264,6 +267,7 @@ impl System {
     /// For snapshots.
     pub(crate) fn fields(&mut self, to: &mut dyn crate::snapshot::Fields) -> Result<(), crate::exit::Refused> {
         to.u32(&mut self.external)?;
+        to.u32(&mut self.met)?;
         self.pdpte.iter_mut().try_for_each(|pointer| to.u64(pointer))?;
         to.u64(&mut self.efer)?;
         to.u64(&mut self.apic_base)?;

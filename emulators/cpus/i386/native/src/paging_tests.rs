@@ -79,7 +79,8 @@ fn rights_are_those_of_both_levels() {
         if wp {
             bench.cpu.cr0 |= CR0_WP;
         }
-        for ((access, user), expected) in [(Read, false), (Write, false), (Read, true), (Write, true)].into_iter().zip(expected)
+        for ((access, user), expected) in
+            [(Read, false), (Write, false), (Read, true), (Write, true)].into_iter().zip(expected)
         {
             assert_eq!(bench.walk(access, user), expected, "{directory:x} {table:x} {access:?} {user}");
         }

@@ -1,6 +1,6 @@
 //! Tests of system registers: what they take, from whom, and what they refuse.
 
-use crate::flags::{IF, VM};
+use crate::flags::IF;
 use crate::model::{Model, Options};
 use crate::registers::*;
 use crate::state::{CS, DS, SS};
@@ -156,7 +156,7 @@ fn what_a_level_may_see() {
     for (level, selector, rights, limit, verr, verw) in [
         (0, CODE0, Some(0xc0_9b00), Some(u32::MAX), true, false),
         (0, BLIND_CODE, Some(0xc0_9800), Some(u32::MAX), false, false),
-        (0, DATA3, Some(0xc0_f300), Some(u32::MAX), true, true),
+        (0, DATA3, Some(0xc0_f200), Some(u32::MAX), true, true),
         (0, READONLY, Some(0xc0_9000), Some(u32::MAX), true, false),
         (0, TSS_BUSY, Some(0x8b00), Some(0x167), false, false),
         (0, LDT0, Some(0x8200), Some(0x1f), false, false),
@@ -188,7 +188,7 @@ fn sysenter_and_sysexit() {
         bench.ok(|cpu, _| cpu.wrmsr());
     }
     bench.go(3);
-    bench.cpu.set_eflags(IF | VM & 0 | 2);
+    bench.cpu.set_eflags(IF | 2);
     bench.ok(|cpu, _| cpu.sysenter());
     assert_eq!((bench.cpu.cpl, bench.cpu.eip, bench.cpu.regs[4], bench.cpu.eflags()), (0, 0x1234, 0x8000, 2));
     assert_eq!((bench.cpu.seg[CS].selector, bench.cpu.seg[SS].selector), (0x08, 0x10));

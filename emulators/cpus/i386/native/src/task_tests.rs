@@ -36,11 +36,11 @@ impl Bench {
 #[test]
 fn a_jump_switches_and_saves() {
     let mut bench = Bench::with_task();
-    bench.cpu.regs = [1, 2, 3, 4, STACKS[0], 6, 7, 8];
+    bench.cpu.regs[..8].copy_from_slice(&[1, 2, 3, 4, STACKS[0], 6, 7, 8]);
     bench.cpu.set_eflags(IF | NT | 0xd7);
     bench.ok(|cpu, memory| cpu.jump_far(memory, TSS_OTHER, 0, NEXT));
     assert_eq!(bench.cpu.eip, ENTRY);
-    assert_eq!(bench.cpu.regs, [0x100, 0x101, 0x102, 0x103, 0xc000, 0x105, 0x106, 0x107]);
+    assert_eq!(bench.cpu.regs[..8], [0x100, 0x101, 0x102, 0x103, 0xc000, 0x105, 0x106, 0x107]);
     assert_eq!(bench.cpu.eflags(), IF | 2);
     assert_eq!(bench.selectors(), [DATA0, CODE0, DATA0, DATA3, 0, LOCAL_DATA]);
     assert_eq!((bench.cpu.tr.selector, bench.cpu.ldtr.selector, bench.cpu.ldtr.base), (TSS_OTHER, LDT0, LDT));
@@ -86,7 +86,7 @@ fn a_task_of_16_bits() {
     }
     bench.ok(|cpu, memory| cpu.jump_far(memory, TSS_SMALL, 0, NEXT));
     assert_eq!((bench.cpu.eip, bench.cpu.eflags()), (0x1234, 0x202));
-    assert_eq!(bench.cpu.regs.map(|register| register & 0xffff), [1, 2, 3, 4, 0xc000, 6, 7, 8]);
+    assert_eq!(bench.cpu.regs.map(|register| register & 0xffff)[..8], [1, 2, 3, 4, 0xc000, 6, 7, 8]);
     assert_eq!(bench.selectors(), [DATA0, CODE0, DATA0, DATA0, 0, 0]);
     // Back, and its own state is saved in words.
     bench.cpu.regs[7] = 0x5678_9abc;

@@ -79,7 +79,7 @@ impl Bench {
         let mut memory = Memory::new().unwrap();
         memory.add(0, 0x10_0000, false).unwrap();
         let model = Model::find(name, options).unwrap();
-        let mut bench = Bench { cpu: Cpu::new(model), memory };
+        let mut bench = Bench { cpu: Cpu::new(model, false), memory };
         for (selector, descriptor) in [
             (CODE0, segment(0, 0xfffff, 0x9a, 0xc)),
             (DATA0, segment(0, 0xfffff, 0x92, 0xc)),
@@ -118,6 +118,7 @@ impl Bench {
         (cpu.gdtr.base, cpu.gdtr.limit) = (GDT, u32::from(LAST) + 7);
         (cpu.idtr.base, cpu.idtr.limit) = (IDT, 0x7ff);
         cpu.cr0 |= CR0_PE;
+        cpu.set_eflags(2);
         cpu.eip = CODE_AT;
         cpu.regs[4] = STACKS[0];
         cpu.mode_changed();

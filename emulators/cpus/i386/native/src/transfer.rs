@@ -313,13 +313,14 @@ impl Cpu {
         if rpl(selector) == self.cpl {
             self.check_target(&segment, offset)?;
             self.commit_stack(&stack);
+            self.set_eflags(flags);
             self.enter_code(segment, self.cpl, offset);
         } else {
             let outer = self.outer_stack(memory, &mut stack, wide, rpl(selector))?;
             self.check_target(&segment, offset)?;
+            self.set_eflags(flags);
             self.return_outward(segment, offset, &outer);
         }
-        self.set_eflags(flags);
         self.nmi_blocked = false;
         Ok(())
     }
