@@ -1,7 +1,7 @@
 """Programs that go through the rules of protection and paging case by case, and tell what became of each.
 
-`tests/emulators/programs/i386/*.s` are Multiboot images; `*.told` is what they tell on port E9H. The same lines come from
-QEMU (`test_qemu_tells_the_same`), so neither the programs nor the expectations are this project's opinion alone. What
+`tests/emulators/programs/i386/*.s` are Multiboot images; `*.told` is what they tell on port E9H. The same lines are
+QEMU's (`test_qemu_tells_the_same`), so neither the programs nor the expectations are this project's opinion alone. What
 QEMU does otherwise than the manual is not in them, but in the engine's own tests (`…/native/src/*_tests.rs`).
 """
 

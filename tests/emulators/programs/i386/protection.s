@@ -698,6 +698,7 @@ ldt:
 far_null: .long 0x12345678
     .word 0
 bounds: .long 1, 5
+.align 4
 scratch: .long 0, 0
 task_seen: .long 0
 task_flags: .long 0

@@ -7,6 +7,7 @@
 //! A segment is checked by its [`crate::state::Reach`], a page by the **soft TLB**: one table for each of supervisor
 //! and user, reading and writing; an entry there says that the access is allowed and plain (SDM 3A, 4.10).
 
+use crate::breakpoints::Meets;
 use crate::descriptor::{CODE, EXPAND_DOWN, PRESENT, READABLE, S, WRITABLE};
 use crate::exit::{Reason, Stop};
 use crate::flags::AC;
@@ -285,6 +286,11 @@ impl Cpu {
         self.cr0 & CR0_AM != 0 && self.other_flags & AC != 0 && self.cpl == 3
     }
 
+    /// Is a watchpoint or a data breakpoint in the page? Then the soft TLB does not keep it.
+    fn is_watched(&self, linear: u32) -> bool {
+        self.debugger.touches_page(linear) || self.has_breakpoint_in_page(linear)
+    }
+
     #[cold]
     #[inline(never)]
     pub(crate) fn load_slow<T: Word>(&mut self, memory: &mut Memory, linear: u32, user: bool) -> Result<T, Stop> {
@@ -292,10 +298,11 @@ impl Cpu {
         let first = (PAGE_OCTETS - linear % PAGE_OCTETS).min(T::OCTETS);
         let gpa = self.walk(memory, linear, Access::Read, user)?.gpa;
         let watched = self.debugger.watches(linear, T::OCTETS, false);
+        self.note_access(linear, T::OCTETS, Meets::Read);
         let value = if first == T::OCTETS {
             match memory.page(gpa) {
                 Some(page) => {
-                    if !self.minds_alignment() && !self.debugger.touches_page(linear) {
+                    if !self.minds_alignment() && !self.is_watched(linear) {
                         self.tlb.put(usize::from(user) << 1, linear, page);
                     }
                     T::peek(memory, page, gpa)
@@ -354,11 +361,12 @@ impl Cpu {
         } else {
             self.scatter(memory, gpa, &octets[..first as usize])?;
             if let Some(page) = memory.plain_page(gpa) {
-                if !self.minds_alignment() && !self.debugger.touches_page(linear) {
+                if !self.minds_alignment() && !self.is_watched(linear) {
                     self.tlb.put(usize::from(user) << 1 | 1, linear, page);
                 }
             }
         }
+        self.note_access(linear, T::OCTETS, Meets::Write);
         if self.debugger.watches(linear, T::OCTETS, true) {
             self.debugger.note(Reason::WatchWrite, linear);
             self.cut();

@@ -4,22 +4,22 @@
 //!
 //! # Theory of operation
 //!
-//! While `is_debugging` (TF, or a breakpoint that is enabled), the processor goes one instruction at a time, and the soft
-//! TLB keeps no page that a data breakpoint is in. Before an instruction, [`Cpu::debug_before`] looks for instruction
+//! While TF is set or a breakpoint is enabled, the processor goes one instruction at a time, and the soft TLB keeps no page
+//! that a data breakpoint is in. Before an instruction, [`Cpu::debug_before`] looks for instruction
 //! breakpoints: a fault, unless RF is set. Accesses that meet a data breakpoint are noted by [`Cpu::note_access`];
 //! behind the instruction, [`Cpu::debug_after`] makes one trap of them and of the single step.
 //!
-//! A repeated string instruction traps behind each of its iterations that meets a data breakpoint.
+//! A repeated string instruction traps behind each of its iterations that meets a data breakpoint. MOV to SS and POP SS
+//! hold traps off until the next instruction is done. RF lasts for one instruction; IRET and task switches set it for the
+//! next one.
 
 use crate::exit::Stop;
-use crate::flags::{RF, TF};
+use crate::flags::RF;
 use crate::interrupts::DB;
-use crate::registers::CR4_DE;
+use crate::registers::{CR4_DE, DR6_BS};
 use crate::state::Cpu;
 use guest_memory::PAGE_OCTETS;
 
-/// DR6: single step.
-const DR6_BS: u32 = 1 << 14;
 /// DR7: L0, G0…L3, G3.
 const DR7_ENABLED: u32 = 0xff;
 
@@ -34,10 +34,10 @@ pub(crate) enum Meets {
 }
 
 impl Cpu {
-    /// Is any breakpoint enabled, or the single step?
+    /// Is any breakpoint enabled?
     #[inline]
-    pub(crate) fn is_debugging(&self) -> bool {
-        self.dr[7] & DR7_ENABLED != 0 || self.eflags() & TF != 0
+    pub(crate) fn has_breakpoints(&self) -> bool {
+        self.dr[7] & DR7_ENABLED != 0
     }
 
     /// Breakpoint `number`: is it enabled, and for what; its first octet and its length.
@@ -70,26 +70,36 @@ impl Cpu {
 
     /// Is a data breakpoint in the page of `linear`? Then the soft TLB must not keep it.
     pub(crate) fn has_breakpoint_in_page(&self, linear: u32) -> bool {
-        if self.dr[7] & DR7_ENABLED == 0 {
-            return false;
-        }
-        (0..4).any(|number| {
-            self.breakpoint(number)
-                .is_some_and(|(first, _, kind)| matches!(kind, 1 | 3) && first / PAGE_OCTETS == linear / PAGE_OCTETS)
-        })
+        self.has_breakpoints()
+            && (0..4).any(|number| {
+                self.breakpoint(number).is_some_and(|(first, _, kind)| {
+                    matches!(kind, 1 | 3) && first / PAGE_OCTETS == linear / PAGE_OCTETS
+                })
+            })
     }
 
     /// A data access or a port's: remember the breakpoints that it meets.
     pub(crate) fn note_access(&mut self, at: u32, octets: u32, access: Meets) {
-        if self.dr[7] & DR7_ENABLED != 0 {
-            self.system.met |= self.breakpoints_met(at, octets, access);
+        if !self.has_breakpoints() {
+            return;
+        }
+        let met = self.breakpoints_met(at, octets, access);
+        if met != 0 {
+            self.system.met |= met;
+            self.cut();
+        }
+    }
+
+    /// An instruction is done that began with RF.
+    pub(crate) fn end_resume(&mut self) {
+        if !std::mem::take(&mut self.system.resume) {
+            self.other_flags &= !RF;
         }
     }
 
     /// The instruction at `linear` is next. Err: #DB before it.
     pub(crate) fn debug_before(&mut self, linear: u32) -> Result<(), Stop> {
-        self.system.met = 0;
-        if self.dr[7] & DR7_ENABLED == 0 || self.eflags() & RF != 0 {
+        if self.other_flags & RF != 0 {
             return Ok(());
         }
         match self.breakpoints_met(linear, 1, Meets::Fetch) {
@@ -163,9 +173,6 @@ mod tests {
         assert_eq!(bench.cpu.dr[6] & 0xf00f, 0x4001);
         bench.ok(|cpu, _| cpu.debug_after(false));
         bench.cpu.set_dr(7, DR7_AT_RESET);
-        bench.cpu.set_eflags(TF | 2);
-        assert!(bench.cpu.is_debugging());
-        bench.cpu.set_eflags(2);
-        assert!(!bench.cpu.is_debugging());
+        assert!(!bench.cpu.has_breakpoints());
     }
 }

@@ -252,6 +252,7 @@ fn load_selector(cpu: &mut Cpu, memory: &mut Memory, op: &Op, which: usize, sele
     cpu.load_segment(memory, which, selector)?;
     if which == SS {
         cpu.shadow = true;
+        cpu.system.held = true;
         return cpu.retire(op);
     }
     Ok(())
@@ -280,6 +281,7 @@ pub(crate) fn pop_s<T: Num>(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Done
     cpu.regs[ESP] = if big { moved } else { esp & 0xffff_0000 | moved & 0xffff };
     if usize::from(op.reg) == SS {
         cpu.shadow = true;
+        cpu.system.held = true;
         return cpu.retire(op);
     }
     Ok(())

@@ -103,6 +103,7 @@ impl Cpu {
         eip: u32,
     ) -> Result<(), Stop> {
         let mut event = Event { vector, error, kind, eip };
+        self.stepped = true; // no single step behind an instruction that interrupts
         loop {
             self.system.external = (!matches!(event.kind, Kind::Software | Kind::Trap)).into();
             let outcome = self.deliver_once(memory, &event);

@@ -20,6 +20,10 @@ pub(crate) struct System {
     pub external: u32,
     /// The breakpoints that the present instruction has met, as in DR6.
     pub met: u32,
+    /// The present instruction has set RF for the next one.
+    pub resume: bool,
+    /// The present instruction has loaded SS: no traps behind it.
+    pub held: bool,
     /// PAE's directory pointers.
     pub pdpte: [u64; 4],
     pub efer: u64,
@@ -83,6 +87,8 @@ impl System {
         System {
             external: 0,
             met: 0,
+            resume: false,
+            held: false,
             pdpte: [0; 4],
             efer: 0,
             apic_base: APIC_BASE_AT_RESET,
@@ -228,6 +234,25 @@ impl Cpu {
     }
 }
 
+impl System {
+    /// For snapshots.
+    pub(crate) fn fields(&mut self, to: &mut dyn crate::snapshot::Fields) -> Result<(), crate::exit::Refused> {
+        to.u32(&mut self.external)?;
+        to.u32(&mut self.met)?;
+        self.pdpte.iter_mut().try_for_each(|pointer| to.u64(pointer))?;
+        to.u64(&mut self.efer)?;
+        to.u64(&mut self.apic_base)?;
+        to.u32(&mut self.sysenter_cs)?;
+        to.u32(&mut self.sysenter_esp)?;
+        to.u32(&mut self.sysenter_eip)?;
+        to.u64(&mut self.pat)?;
+        to.u64(&mut self.mtrr_default)?;
+        self.mtrr_fixed.iter_mut().try_for_each(|range| to.u64(range))?;
+        self.mtrr_variable.iter_mut().try_for_each(|range| to.u64(range))?;
+        to.u64(&mut self.tsc_offset)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,24 +285,5 @@ mod tests {
         assert_eq!(system.read(nx, 0x1b, 0), None, "there is no local APIC");
         assert_eq!(system.read(nx, TIME_STAMP_COUNTER, 77), Some(77));
         assert_eq!(system.write(nx, MTRRCAP, 0), None);
-    }
-}
-
-impl System {
-    /// For snapshots.
-    pub(crate) fn fields(&mut self, to: &mut dyn crate::snapshot::Fields) -> Result<(), crate::exit::Refused> {
-        to.u32(&mut self.external)?;
-        to.u32(&mut self.met)?;
-        self.pdpte.iter_mut().try_for_each(|pointer| to.u64(pointer))?;
-        to.u64(&mut self.efer)?;
-        to.u64(&mut self.apic_base)?;
-        to.u32(&mut self.sysenter_cs)?;
-        to.u32(&mut self.sysenter_esp)?;
-        to.u32(&mut self.sysenter_eip)?;
-        to.u64(&mut self.pat)?;
-        to.u64(&mut self.mtrr_default)?;
-        self.mtrr_fixed.iter_mut().try_for_each(|range| to.u64(range))?;
-        self.mtrr_variable.iter_mut().try_for_each(|range| to.u64(range))?;
-        to.u64(&mut self.tsc_offset)
     }
 }

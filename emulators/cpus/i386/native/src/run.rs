@@ -4,11 +4,10 @@ use crate::access::Asked;
 use crate::code::{TRACE_OPS, Trace};
 use crate::decode::{LENGTH_MAX, Missing, decode};
 use crate::exit::{Exit, Stop};
-use crate::flags::{IF, TF};
+use crate::flags::{IF, RF, TF};
 use crate::interrupts::{DB, GP, Kind, NMI};
 use crate::op::Op;
 use crate::paging::Access;
-use crate::registers::DR6_BS;
 use crate::state::{CS, Cpu};
 use guest_memory::{Memory, PAGE_OCTETS};
 use std::sync::Arc;
@@ -51,50 +50,78 @@ impl Cpu {
             self.answer(Vec::new()); // a write is made
         }
         loop {
-            if !self.log.is_empty() {
-                // The instruction whose accesses these are: nothing may come between.
+            // An instruction whose accesses were made is executed again: nothing may come between.
+            let again = !self.log.is_empty();
+            let mut most = 1;
+            if again {
                 if self.icount() >= end {
                     return Exit::Budget;
                 }
                 self.log_at = 0;
-                let exit = self.execute(memory, 1);
-                if self.asked.is_none() {
-                    self.log.clear();
-                    self.log_at = 0;
+            } else {
+                if let Some(exit) = self.between(memory, end) {
+                    return exit;
                 }
-                match exit {
-                    Some(exit) => return exit,
-                    None => continue,
+                if self.debugger.is_active() {
+                    let linear = self.seg[CS].base.wrapping_add(self.eip);
+                    if self.debugger.stops_at(self.icount(), linear) {
+                        return Exit::Debug { reason: crate::exit::Reason::Breakpoint, address: linear };
+                    }
+                }
+                if self.has_breakpoints() {
+                    let linear = self.seg[CS].base.wrapping_add(self.eip);
+                    if let Err(stop) = self.debug_before(linear) {
+                        self.stop_at += 1; // an instruction that ends in an exception is one
+                        match self.ended(memory, stop) {
+                            Some(exit) => return exit,
+                            None => continue,
+                        }
+                    }
+                }
+                if !self.goes_step_by_step() {
+                    most = (end - self.icount()).min(CHUNK_INSNS);
                 }
             }
-            if let Some(exit) = self.between(memory, end) {
-                return exit;
-            }
-            let mut most = (end - self.icount()).min(CHUNK_INSNS);
-            if self.debugger.is_active() {
-                let linear = self.seg[CS].base.wrapping_add(self.eip);
-                if self.debugger.stops_at(self.icount(), linear) {
-                    return Exit::Debug { reason: crate::exit::Reason::Breakpoint, address: linear };
-                }
-                most = 1;
-            }
-            let stepping = self.other_flags & TF != 0;
-            if self.shadow || stepping {
-                most = 1;
-            }
+            let began = self.other_flags;
             let shadowed = std::mem::take(&mut self.shadow);
+            self.stepped = false;
+            self.system.resume = false;
             let exit = self.execute(memory, most);
             if self.asked.is_some() {
                 self.shadow |= shadowed;
-            } else if stepping && exit.is_none() && self.other_flags & TF != 0 && !self.stepped {
-                self.dr[6] |= DR6_BS;
-                if let Some(exit) = self.raise(memory, DB, None, self.eip) {
-                    return exit;
-                }
+                return exit.unwrap_or(Exit::Budget);
             }
-            self.stepped = false;
-            if let Some(exit) = exit {
+            if again {
+                self.log.clear();
+                self.log_at = 0;
+            }
+            if let Some(exit) = self.behind(memory, began).or(exit) {
                 return exit;
+            }
+        }
+    }
+
+    /// Is there anything that wants every instruction looked at? Then it is executed alone.
+    fn goes_step_by_step(&self) -> bool {
+        self.debugger.is_active() || self.shadow || self.other_flags & (TF | RF) != 0 || self.has_breakpoints()
+    }
+
+    /// Behind what was executed, which began with these flags: the end of RF, and the traps (SDM 3A, 17.3).
+    fn behind(&mut self, memory: &mut Memory, began: u32) -> Option<Exit> {
+        if self.stepped {
+            return None; // an exception was taken instead
+        }
+        if began & RF != 0 {
+            self.end_resume();
+        }
+        if std::mem::take(&mut self.system.held) {
+            return None;
+        }
+        match self.debug_after(began & TF != 0) {
+            Ok(()) => None,
+            Err(_) => {
+                let eip = self.eip;
+                self.raise(memory, DB, None, eip)
             }
         }
     }
@@ -134,10 +161,11 @@ impl Cpu {
     /// An exception, or the exit that was asked for instead.
     fn raise(&mut self, memory: &mut Memory, vector: u8, error: Option<u32>, eip: u32) -> Option<Exit> {
         let next = self.next_pc.take().unwrap_or(eip);
+        self.stepped = true;
+        self.system.met = 0;
         if self.is_intercepted(vector) {
             return Some(Exit::Exception { vector: vector.into(), next_pc: next });
         }
-        self.stepped = true;
         match self.deliver(memory, vector, error, Kind::Exception, eip) {
             Ok(()) => None,
             Err(stop) => self.ended(memory, stop),

@@ -8,7 +8,7 @@ use crate::access::Word;
 use crate::arithmetic::{Alu, Cmp};
 use crate::control_transfer::set_counter;
 use crate::exit::Stop;
-use crate::flags::DF;
+use crate::flags::{DF, TF};
 use crate::op::{Done, Op, REP, REPNE};
 use crate::operand::Num;
 use crate::state::{Cpu, EAX, ECX, EDI, ES, ESI};
@@ -59,7 +59,7 @@ fn repeat<const CONDITION: bool>(
         step(cpu, memory, 1)?;
         return Ok(());
     }
-    let mut leg = LEG_STEPS;
+    let mut leg = if cpu.other_flags & TF != 0 { 1 } else { LEG_STEPS };
     loop {
         let count = cpu.regs[ECX] & op.mask;
         if count == 0 {

@@ -11,6 +11,7 @@
 //!
 //! Not supported: a task register that was never loaded has no TSS to save to, and nothing is saved.
 
+use crate::breakpoints::Meets;
 use crate::descriptor::{BUSY, Descriptor, LDT, PRESENT, TSS16, TSS32, V86_RIGHTS, WIDE};
 use crate::exit::Stop;
 use crate::flags::{IOPL, NT, VM};
@@ -185,6 +186,7 @@ impl Cpu {
         self.eip = new.eip;
         let flags = if layout.wide { new.eflags } else { new.eflags | self.eflags() & 0xffff_0000 & !VM };
         self.set_eflags(if kind == Switch::Call { flags | NT } else { flags });
+        self.system.resume = true;
         if layout.wide && self.is_paging() {
             self.load_cr3(memory, new.cr3)?;
         }
@@ -275,9 +277,10 @@ impl Cpu {
         Ok(TssStack { selector, pointer })
     }
 
-    /// May `octets` ports from `port` on be accessed? #GP(0) if not.
+    /// May `octets` ports from `port` on be accessed? #GP(0) if not. They meet breakpoints.
     #[inline]
     pub(crate) fn check_io(&mut self, memory: &mut Memory, port: u16, octets: u32) -> Result<(), Stop> {
+        self.note_access(port.into(), octets, Meets::Port);
         if !self.is_protected() || (u32::from(self.cpl) <= self.iopl() && !self.is_v86()) {
             return Ok(());
         }

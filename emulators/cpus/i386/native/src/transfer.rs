@@ -322,6 +322,7 @@ impl Cpu {
             self.return_outward(segment, offset, &outer);
         }
         self.nmi_blocked = false;
+        self.system.resume = true;
         Ok(())
     }
 
@@ -337,6 +338,7 @@ impl Cpu {
         let flags = self.eflags() & !mask | flags & mask;
         self.set_eflags(flags);
         self.nmi_blocked = false;
+        self.system.resume = true;
         Ok(())
     }
 
@@ -364,6 +366,7 @@ impl Cpu {
         self.enter_code(segment(selector), 3, offset);
         self.regs[4] = pointer;
         self.nmi_blocked = false;
+        self.system.resume = true;
         Ok(())
     }
 }
