@@ -30,6 +30,7 @@ test: $(VENV)/.built
 test-oracles: $(VENV)/.tools
 	$(BIN)/python -m tests.emulators.cpus.transcendental_vectors 10000 > target/true_values.txt
 	SOFT_FLOAT_ROUNDS=100 SOFT_FLOAT_VALUES=$(CURDIR)/target/true_values.txt cargo test --release --quiet --package soft-float
+	SOFT_FLOAT_ROUNDS=100 cargo test --release --quiet --package i386-engine x87
 
 unit: $(VENV)/.built
 	$(PYTEST) -m 'not interop and not slow'

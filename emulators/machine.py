@@ -182,6 +182,7 @@ class Machine:
             handler has set the state), False: the guest gets the exception.
         interrupt: the processor's interrupt window is open: acknowledge the controller and inject the vector (i386).
         shutdown: the processor has shut down; by default a fault that says where.
+        waiting: the processor waits; True: something has come of that, it is to go on.
         symbol: names a virtual address, for messages.
     """
 
@@ -202,6 +203,7 @@ class Machine:
         exception: Callable[[exits.ExceptionTaken], None] | None = None,
         interrupt: Callable[[], None] | None = None,
         shutdown: Callable[[], None] | None = None,
+        waiting: Callable[[], bool] = lambda: False,
         symbol: Callable[[int], str | None] = lambda address: None,
     ) -> None:
         self.board = board
@@ -220,6 +222,7 @@ class Machine:
         self._exception = exception
         self._interrupt = interrupt
         self._shutdown = shutdown
+        self._waiting = waiting
         self._timed = [(name, device) for name, device in devices.items() if getattr(device, "timed", True)]
         self._asking = [device.next_deadline for _, device in self._timed]
         self._deadline: int | None = None
@@ -301,6 +304,8 @@ class Machine:
             if type(exit_) is exits.Budget:
                 self._fire()
             elif type(exit_) is exits.Halt:
+                if self._waiting():
+                    continue
                 outcome = self._halted(stop, skip_idle=skip_idle)
             else:
                 outcome = self._other(exit_)

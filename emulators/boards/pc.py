@@ -104,7 +104,7 @@ def build(params: Params, outside: Outside) -> Machine:
         vm.add_memory(region.gpa, region.octets)
     cpu = Cpu(vm, model=params.cpu, pae=params.pae, nx=params.pae, apic=params.apic)
     chipset = Chipset(
-        pins=Pins(intr=cpu.set_intr, a20=cpu.set_a20),
+        pins=Pins(intr=cpu.set_intr, a20=cpu.set_a20, ferr=lambda: cpu.ferr, ignne=cpu.set_ignne),
         outside=outside,
         vm=vm,
         dma=Dma(Ram(vm, regions)),
@@ -160,6 +160,7 @@ def build(params: Params, outside: Outside) -> Machine:
         memory=tuple(regions),
         interrupt=interrupt,
         shutdown=chipset.events.reset,
+        waiting=chipset.coprocessor.look,
         symbol=symbols.find if symbols is not None else lambda address: None,
     )
 

@@ -18,6 +18,7 @@ from emulators.device import Device, Irq, Timeline
 from emulators.devices.firmware.debug_port import DebugPort, PostCode
 from emulators.devices.input.i8042 import I8042
 from emulators.devices.intc import ioapic, lapic
+from emulators.devices.intc.coprocessor import CoprocessorError
 from emulators.devices.intc.i8259 import I8259Pair
 from emulators.devices.pci.bus import PciBus
 from emulators.devices.pci.config import HEADER_MULTIFUNCTION, HEADER_TYPE, PciFunction
@@ -34,6 +35,7 @@ from emulators.outside import Outside
 from vde.errors import ConfigError
 
 IRQ_TIMER, IRQ_KEYBOARD, IRQ_COM2, IRQ_COM1, IRQ_FLOPPY, IRQ_CLOCK, IRQ_SCI, IRQ_MOUSE = 0, 1, 3, 4, 6, 8, 9, 12
+IRQ_COPROCESSOR: Final = 13
 PIRQ_TO_IRQ: Final = (10, 10, 11, 11)
 """What firmware writes to PIRQRC[A:D]: SeaBIOS' choice, and ours without it."""
 IOAPIC_AT, LAPIC_AT = 0xFEC00000, 0xFEE00000
@@ -72,11 +74,13 @@ class Pins:
     Attributes:
         intr: the interrupt request.
         a20: address line 20.
-        reset: the processor (and the machine) starts again.
+        ferr, ignne: the x87 unit's error, and that it is to be ignored.
     """
 
     intr: Irq
     a20: Callable[[bool], None]
+    ferr: Callable[[], bool] = lambda: False
+    ignne: Callable[[bool], None] = lambda level: None
 
 
 def route(device: int, pin: int) -> int:
@@ -159,6 +163,9 @@ class Chipset:
         )
         configuration = ConfigurationPorts(pci=pci, reset_control=isa.reset_control)
         apm, post = ApmPorts(), PostCode(timeline=timeline, warp=events.warp)
+        self.coprocessor = coprocessor = CoprocessorError(
+            irq=self.irq(IRQ_COPROCESSOR), ferr=pins.ferr, ignne=pins.ignne
+        )
         debug = DebugPort(out=outside.console("debug").out)
 
         self.devices: dict[str, Device] = {
@@ -171,6 +178,7 @@ class Chipset:
             "port92": port_92,
             "apm": apm,
             "post": post,
+            "coprocessor": coprocessor,
         }
         for base, size, device, offset, name in (
             (0x020, 2, pic, 0, "i8259"),
@@ -184,6 +192,7 @@ class Chipset:
             (0x080, 1, post, 0, "post code"),
             (0x092, 1, port_92, 0, "port 92h"),
             (0x0B2, 2, apm, 0, "apm"),
+            (0x0F0, 2, coprocessor, 0, "coprocessor"),
             (0x0E9, 1, debug, 0, "debug port"),
             (0x402, 1, debug, 0, "debug port (fw)"),
             (0xCF8, 8, configuration, 0, "configuration"),

@@ -111,6 +111,15 @@ class Cpu:
         """Address line 20; off: it is 0 in every address."""
         self._native.set_a20(on)
 
+    @property
+    def ferr(self) -> bool:
+        """FERR#: with CR0.NE = 0, an unmasked x87 exception is pending. The next x87 instruction waits (`Halt`)."""
+        return self._native.ferr
+
+    def set_ignne(self, level: bool) -> None:
+        """Drive IGNNE#: x87 instructions go on in spite of that exception. It ends with FERR#."""
+        self._native.set_ignne(level)
+
     def reset(self) -> None:
         """The RESET pin. The clock goes on."""
         self._native.reset()

@@ -104,6 +104,16 @@ impl I386 {
         self.with(py, |cpu| cpu.set_a20(on));
     }
 
+    /// FERR#: an x87 exception is for the board to report.
+    #[getter]
+    fn ferr(&self, py: Python<'_>) -> bool {
+        self.with(py, |cpu| cpu.ferr())
+    }
+
+    fn set_ignne(&self, py: Python<'_>, level: bool) {
+        self.with(py, |cpu| cpu.set_ignne(level));
+    }
+
     fn reset(&self, py: Python<'_>) {
         self.with(py, Cpu::reset);
     }

@@ -3,14 +3,11 @@
 use super::state::{C1, EXCEPTIONS, Fpu, STACK_FAULT};
 use crate::access::Word;
 use crate::exit::Stop;
+use crate::interrupts::{MF, NM};
 use crate::op::Op;
 use crate::registers::{CR0_EM, CR0_MP, CR0_NE, CR0_TS};
 use crate::state::Cpu;
 use guest_memory::Memory;
-
-/// Device not available; floating-point error.
-const NM: u8 = 7;
-const MF: u8 = 16;
 
 impl Cpu {
     /// Before an instruction that does not wait: is there a unit?

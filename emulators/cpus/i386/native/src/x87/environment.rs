@@ -3,14 +3,13 @@
 use super::state::{Fpu, Pointers};
 use crate::access::Ten;
 use crate::exit::Stop;
+use crate::interrupts::GP;
 use crate::op::{OPERAND16, Op};
 use crate::state::Cpu;
 use guest_memory::Memory;
 use soft_float::F80;
 
-/// Faults.
-const GP: u8 = 13;
-/// Writable bits of MXCSR: those of a processor with SSE2 have DAZ (SDM vol. 1 §10.2.3, §11.6.6).
+/// The system saves XMM registers and MXCSR with FXSAVE (SDM vol. 3 §2.5).
 const CR4_OSFXSR: u32 = 1 << 9;
 
 /// An environment's layout.
