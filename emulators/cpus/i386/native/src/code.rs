@@ -16,31 +16,32 @@ pub(crate) const TRACE_OPS: usize = 32;
 const POOL_OPS: usize = 1 << 18;
 /// Chosen: as many as a pool holds, if they are of four operations.
 const TABLE_ENTRIES: usize = 1 << 16;
-const NO_TRACE: u64 = u64::MAX;
+/// Chosen: of the traces that were found last, so many are found without leaving the fastest of the host's caches.
+const NEAR_ENTRIES: usize = 1 << 10;
+/// No mode.
+const NO_TRACE: u8 = 2;
 
 /// A trace's place in the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trace {
-    /// Its address and mode.
-    key: u64,
+    gpa: u32,
     pub first: u32,
-    pub ops: u16,
     /// In octets.
     length: u16,
+    pub ops: u8,
+    /// CS.D, or `NO_TRACE`.
+    mode: u8,
 }
 
-const EMPTY: Trace = Trace { key: NO_TRACE, first: 0, ops: 0, length: 0 };
+const EMPTY: Trace = Trace { gpa: 0, first: 0, length: 0, ops: 0, mode: NO_TRACE };
 
 pub(crate) struct Code {
     table: Box<[Trace]>,
+    near: Box<[Trace; NEAR_ENTRIES]>,
     pool: Vec<Op>,
     /// Of each physical page with traces, their places in the table.
     by_page: hashbrown::HashMap<u32, Vec<u16>>,
     journal_at: u64,
-}
-
-fn key(gpa: u32, big: bool) -> u64 {
-    u64::from(gpa) << 1 | u64::from(big)
 }
 
 #[inline(always)]
@@ -52,6 +53,7 @@ impl Code {
     pub(crate) fn new() -> Self {
         Code {
             table: vec![EMPTY; TABLE_ENTRIES].into(),
+            near: Box::new([EMPTY; NEAR_ENTRIES]),
             pool: Vec::with_capacity(POOL_OPS),
             by_page: hashbrown::HashMap::new(),
             journal_at: 0,
@@ -59,9 +61,17 @@ impl Code {
     }
 
     #[inline(always)]
-    pub(crate) fn find(&self, gpa: u32, big: bool) -> Option<Trace> {
+    pub(crate) fn find(&mut self, gpa: u32, big: bool) -> Option<Trace> {
+        let near = self.near[gpa as usize % NEAR_ENTRIES];
+        if near.gpa == gpa && near.mode == u8::from(big) {
+            return Some(near);
+        }
         let trace = self.table[place(gpa)];
-        (trace.key == key(gpa, big)).then_some(trace)
+        if trace.gpa != gpa || trace.mode != u8::from(big) {
+            return None;
+        }
+        self.near[gpa as usize % NEAR_ENTRIES] = trace;
+        Some(trace)
     }
 
     /// The operations of a trace. Good until the next `add` or `forget`.
@@ -79,7 +89,7 @@ impl Code {
         }
         let length: usize = ops.iter().map(|op| usize::from(op.length)).sum();
         let trace =
-            Trace { key: key(gpa, big), first: self.pool.len() as u32, ops: ops.len() as u16, length: length as u16 };
+            Trace { gpa, first: self.pool.len() as u32, length: length as u16, ops: ops.len() as u8, mode: u8::from(big) };
         self.pool.extend_from_slice(ops);
         let at = place(gpa);
         self.table[at] = trace;
@@ -97,7 +107,7 @@ impl Code {
             self.forget(memory);
         }
         self.pool.push(op);
-        Trace { key: NO_TRACE, first: self.pool.len() as u32 - 1, ops: 1, length: op.length.into() }
+        Trace { first: self.pool.len() as u32 - 1, length: op.length.into(), ops: 1, ..EMPTY }
     }
 
     /// Forget what was written over.
@@ -116,8 +126,8 @@ impl Code {
         let Some(places) = self.by_page.get_mut(&page) else { return };
         places.retain(|&at| {
             let trace = &mut self.table[usize::from(at)];
-            let gpa = (trace.key >> 1) as u32;
-            if trace.key == NO_TRACE || gpa / PAGE_OCTETS != page {
+            let gpa = trace.gpa;
+            if trace.mode == NO_TRACE || gpa / PAGE_OCTETS != page {
                 return false;
             }
             let first = gpa % PAGE_OCTETS / CODE_BLOCK_OCTETS;
@@ -125,6 +135,10 @@ impl Code {
             let touched = u32::MAX << first & u32::MAX >> (31 - last.min(31));
             if blocks & touched != 0 {
                 *trace = EMPTY;
+                let near = &mut self.near[gpa as usize % NEAR_ENTRIES];
+                if near.gpa == gpa {
+                    *near = EMPTY;
+                }
                 return false;
             }
             true
@@ -133,6 +147,7 @@ impl Code {
 
     fn forget_traces(&mut self) {
         self.table.fill(EMPTY);
+        self.near.fill(EMPTY);
         self.by_page.clear();
     }
 

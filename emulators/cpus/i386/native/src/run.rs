@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Chosen: `kick` is heard within this many instructions.
 const CHUNK_INSNS: u64 = 1 << 16;
+/// Chosen: a trace is made of so many octets at most.
+const TRACE_OCTETS: usize = 160;
 
 impl Cpu {
     /// Set it to end the present or the next run.
@@ -287,8 +289,8 @@ impl Cpu {
         if let Some(trace) = self.code.find(gpa, big) {
             return Ok(trace);
         }
-        let room = (PAGE_OCTETS - gpa % PAGE_OCTETS) as usize;
-        let mut octets = [0xff; PAGE_OCTETS as usize];
+        let room = ((PAGE_OCTETS - gpa % PAGE_OCTETS) as usize).min(TRACE_OCTETS);
+        let mut octets = [0xff; TRACE_OCTETS];
         let is_memory = memory.page(gpa).is_some();
         if is_memory {
             memory.read(gpa.into(), &mut octets[..room]).unwrap_or_default();
@@ -298,7 +300,7 @@ impl Cpu {
         let mut at = 0;
         let limit = u64::from(self.seg[CS].limit) + 1 - u64::from(self.eip);
         let why = loop {
-            if count == TRACE_OPS || at >= room {
+            if count == TRACE_OPS || at >= room || count > 0 && at + LENGTH_MAX > TRACE_OCTETS {
                 break None;
             }
             let (row, op) = match decode(&octets[at..room], big, self.model) {
