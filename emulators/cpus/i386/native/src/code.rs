@@ -88,8 +88,13 @@ impl Code {
             self.forget(memory);
         }
         let length: usize = ops.iter().map(|op| usize::from(op.length)).sum();
-        let trace =
-            Trace { gpa, first: self.pool.len() as u32, length: length as u16, ops: ops.len() as u8, mode: u8::from(big) };
+        let trace = Trace {
+            gpa,
+            first: self.pool.len() as u32,
+            length: length as u16,
+            ops: ops.len() as u8,
+            mode: u8::from(big),
+        };
         self.pool.extend_from_slice(ops);
         let at = place(gpa);
         self.table[at] = trace;

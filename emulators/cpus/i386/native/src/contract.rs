@@ -2,9 +2,9 @@
 
 use crate::descriptor::{REAL_RIGHTS, RIGHTS, V86_RIGHTS};
 use crate::exit::Refused;
-use crate::flags::{self, VM};
+use crate::flags;
 use crate::paging::Access;
-use crate::state::{Cpu, Segment};
+use crate::state::{CS, Cpu, Segment};
 use guest_memory::Memory;
 
 const GENERAL: [&str; 8] = ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"];
@@ -79,6 +79,13 @@ impl Cpu {
         for (name, value) in state.iter().filter(|(name, _)| name.contains('.')) {
             self.set_part(name, *value);
         }
+        if !state.iter().any(|(name, _)| name == "cpl") {
+            self.cpl = match (self.is_protected(), self.is_v86()) {
+                (false, _) => 0,
+                (true, true) => 3,
+                (true, false) => (self.seg[CS].selector & 3) as u8,
+            };
+        }
         if state.iter().any(|(name, _)| matches!(name.as_str(), "cr0" | "cr3" | "cr4")) {
             let cr3 = self.cr3;
             // As far as the pointers can be loaded; what is wrong with them is the guest's affair.
@@ -110,12 +117,7 @@ impl Cpu {
         }
         match name {
             "eip" => self.eip = word,
-            "eflags" => {
-                self.set_eflags(word & flags::KNOWN);
-                if word & VM != 0 {
-                    self.cpl = 3;
-                }
-            }
+            "eflags" => self.set_eflags(word & flags::KNOWN),
             "cpl" => self.cpl = word as u8 & 3,
             "ldtr" => self.ldtr.selector = word as u16,
             "tr" => self.tr.selector = word as u16,
