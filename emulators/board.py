@@ -76,6 +76,26 @@ class Needs:
 
 
 @dataclass(frozen=True)
+class Said:
+    """What another emulator's configuration file says, in the words of our options.
+
+    Attributes:
+        options: `Params` by name.
+        nics, disks: as `--nic` and `--disk` take them.
+        consoles: as `--console` takes them, by name.
+        clock: as `--clock` takes it, or "".
+        unused: what has no counterpart.
+    """
+
+    options: Mapping[str, Any]
+    nics: tuple[str, ...] = ()
+    disks: tuple[str, ...] = ()
+    consoles: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    clock: str = ""
+    unused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class BoardSpec:
     """One board.
 
@@ -87,6 +107,7 @@ class BoardSpec:
             `Params` then has `nics: tuple[str, …]` or `disks: tuple[str, …]`, the models by position. Empty: the board
             has none that the command line could give.
         needs: what the machine's own configuration wants.
+        bochsrc: reads a configuration file of Bochs (a file, the environment).
         architecture: of images that it boots (`vde image`), or "".
     """
 
@@ -100,6 +121,7 @@ class BoardSpec:
     most_disks: int = 0
     needs: Callable[[Any], Needs] = lambda params: Needs()
     architecture: str = ""
+    bochsrc: Callable[[Path, Mapping[str, str]], Said] | None = None
 
     @property
     def page(self) -> str:

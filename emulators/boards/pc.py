@@ -21,6 +21,7 @@ from emulators.cpus.i386 import MODELS, Cpu, Vm
 from emulators.devices.pci.i440fx import SHADOW, SHADOW_END
 from emulators.devices.video.stdvga import StdVga
 from emulators.dma import Dma
+from emulators.loaders import bochsrc
 from emulators.loaders.bzimage import Booted
 from emulators.machine import Machine, Region
 from emulators.outside import Outside
@@ -235,4 +236,5 @@ BOARD = BoardSpec(
     disk_models=DISK_MODELS,
     most_disks=MOST_DISKS,
     architecture="i386",
+    bochsrc=bochsrc.read,
 )

@@ -72,11 +72,12 @@ def board_parser(spec: "BoardSpec") -> argparse.ArgumentParser:
     )
     _add_machine(parser, spec)
     _add_outside(parser, spec)
+    if spec.bochsrc is not None:
+        parser.add_argument("--bochsrc", type=Path, metavar="FILE", help="options of a Bochs configuration file")
     running = parser.add_argument_group("running")
     running.add_argument(
         "--clock",
         choices=("virtual", "host", "warp"),
-        default="virtual",
         help="virtual (the default): as fast as possible, and in real time while the guest waits; host: in real time; "
         "warp: waiting takes no time",
     )
@@ -191,6 +192,8 @@ def _run(spec: "BoardSpec", args: argparse.Namespace) -> int:
     from switch.notify import notify_ready, notify_status
 
     given = {field.name: value for field, _ in spec.options() if (value := getattr(args, field.name, None)) is not None}
+    if getattr(args, "bochsrc", None) is not None:
+        _read_bochsrc(spec, args, given)
     nics, nic_models = _nics(spec, getattr(args, "nic", []))
     disks, disk_models = _disks(spec, getattr(args, "disk", []))
     if spec.nic_models:
@@ -215,7 +218,7 @@ def _run(spec: "BoardSpec", args: argparse.Namespace) -> int:
         consoles=consoles,
         nics=(*nics, *_needed_nics(needs)[0 if spec.nic_models else len(nics) :]),
         disks=(*_needed_disks(needs), *disks),
-        mode=args.clock,
+        mode=args.clock or "virtual",
         snapshot=args.snapshot,
         restore=args.restore,
         reboot=not args.no_reboot,
@@ -228,6 +231,19 @@ def _run(spec: "BoardSpec", args: argparse.Namespace) -> int:
     here = Here(args.name or f"vde guest {spec.name}", warn)
     session = Session(lambda outside: spec.build(params, outside), setup, here, notify_ready, serve, notify_status)
     return _status(trio.run(session.run))
+
+
+def _read_bochsrc(spec: "BoardSpec", args: argparse.Namespace, given: dict[str, Any]) -> None:
+    """What a Bochs configuration file says, where the command line says nothing."""
+    assert spec.bochsrc is not None
+    said = spec.bochsrc(args.bochsrc, os.environ)
+    for name, value in said.options.items():
+        given.setdefault(name, value)
+    args.nic, args.disk = args.nic or list(said.nics), args.disk or list(said.disks)
+    args.console = args.console or [f"{name}={place}" for name, place in said.consoles.items()]
+    args.clock = args.clock or said.clock or None
+    if said.unused:
+        print(f"vde guest: {args.bochsrc}: not used: {', '.join(said.unused)}", file=sys.stderr)
 
 
 def _status(result: "Result") -> int:
