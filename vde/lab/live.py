@@ -15,8 +15,9 @@ import trio
 
 from vde import clock
 from vde.errors import ConfigError
-from vde.lab import run_record, tap
+from vde.lab import bochs, run_record, tap
 from vde.lab.commands import (
+    READY_LINE,
     GuestFiles,
     board_command,
     capture_command,
@@ -40,6 +41,7 @@ from vde.lab.ports import allot
 from vde.lab.programs import find_program, program_of, require_programs
 from vde.lab.resolved import (
     AnyNode,
+    Bochs,
     Cable,
     Capture,
     CapturePoint,
@@ -202,6 +204,8 @@ class LiveLab:
                     "descriptor",
                     directory=directory,
                 )
+            case Bochs():
+                return self._bochs_launch(node)
             case View():
                 command = view_command(OWN, node, self._vnls(node), self.home.file.parent)
                 # Shells that one types to ignore SIGTERM.
@@ -251,6 +255,21 @@ class LiveLab:
             directory=directory,
             ready_line=files is not None,  # a kernel of the user's may never show the line of our images
         )
+
+    def _bochs_launch(self, node: Bochs) -> Launch:
+        directory, ends = self.home.runtime / "b" / node.name, plugs(node)
+        directory.mkdir(parents=True, exist_ok=True)
+        text = bochs.configuration(node, ends, self.home.file.parent)
+        (directory / bochs.CONFIGURATION).write_text(text)
+        (directory / bochs.COMMANDS).write_text("c\n")
+        for index, nic in enumerate(node.nics):
+            link = directory / bochs.network(index)
+            link.unlink(missing_ok=True)
+            if (end := ends.get(nic.interface)) is not None:
+                link.symlink_to(self.home.segment(end.segment) / "ctl")
+        command = bochs.command(READY_LINE)
+        # SIGTERM would bring its debugger's prompt.
+        return Launch(lambda console: command, None, "terminal", signal.SIGHUP, directory, {"TERM": "xterm"})
 
     def _uml_launch(self, node: Guest) -> Launch:
         from vde.host import uml
@@ -308,7 +327,7 @@ class LiveLab:
         live = self.nodes.get(name)
         if live is None:
             raise LabFailed(f"there is no node '{name}' in lab '{self.home.name}' (it has {', '.join(self.nodes)})")
-        if not isinstance(live.node, Guest | Umps3 | View):
+        if not isinstance(live.node, Guest | Umps3 | Bochs | View):
             raise LabFailed(f"node '{name}' is a {live.node.kind}, which has no console")
         return live
 

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from vde.lab import bochs
 from vde.lab.errors import LabFailed
-from vde.lab.resolved import AnyNode, Guest, Segment
+from vde.lab.resolved import AnyNode, Bochs, Guest, Segment
 from vde.lab.schema import Architecture
 
 QEMU: Mapping[Architecture, tuple[str, str]] = {
@@ -32,6 +33,8 @@ def program_of(node: AnyNode) -> tuple[str, str] | None:
     match node:
         case Guest(kind="qemu", architecture=architecture) if architecture != "x86_64":
             return QEMU[architecture]
+        case Bochs():
+            return bochs.PROGRAM, bochs.PACKAGE
         case Segment():
             return SWITCH, "this project, whose installation is not complete"
         case _:

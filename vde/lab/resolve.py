@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vde.lab import wiring
+from vde.lab import bochs, wiring
 from vde.lab.check_rules import resolve_checks
 from vde.lab.commands import BOARDS, USUAL_NIC, host_name
 from vde.lab.dependencies import resolve_dependencies
@@ -17,7 +17,21 @@ from vde.lab.forms import NAME, TAP_NAME
 from vde.lab.inherit import Options, inherit
 from vde.lab.links import names, select
 from vde.lab.nat import nat_vnl
-from vde.lab.resolved import AnyNode, Attachment, Capture, Guest, Lab, Milestone, Nic, Plug, Segment, Tap, Umps3, View
+from vde.lab.resolved import (
+    AnyNode,
+    Attachment,
+    Bochs,
+    Capture,
+    Guest,
+    Lab,
+    Milestone,
+    Nic,
+    Plug,
+    Segment,
+    Tap,
+    Umps3,
+    View,
+)
 from vde.lab.schema import MOST_NICS, Architecture
 from vde.lab.schema import Nic as NicOptions
 from vde.lab.station import mac_address, tap_name
@@ -168,6 +182,8 @@ class _Resolver:
                 return self.guest("pc", options, common)
             case "umps3":
                 return self.umps3(options, common)
+            case "bochs":
+                return self.bochs(options, common)
             case "view":
                 return self.view(options, common)
             case "host-nic":
@@ -306,18 +322,45 @@ class _Resolver:
                 self.complain(Code.NOT_OF_KIND, options, "nics", text, "its kernel chooses it")
         return Umps3(**common, config=config, nics=nics, clock=options.get("clock"))
 
-    def guest(self, kind: GuestKind, options: Options, common: dict[str, Any]) -> Guest | None:
-        name = options.name
-        image, architecture = self.image(kind, options)
-        memory = options.get("memory", USUAL_MEMORY_OCTETS)
+    def bochs(self, options: Options, common: dict[str, Any]) -> Bochs | None:
+        nics = self.nics(options)
+        said = options.get("nics")
+        if said is None or not isinstance(said, str):
+            models = {} if said is None else {name: getattr(card, "model", card) for name, card in said.items()}
+            nics = tuple(nic.model_copy(update={"model": models.get(nic.interface)}) for nic in nics)
+        for nic in nics:
+            if nic.ipv4 is not None or nic.ipv6 is not None:
+                text = f"{nic.interface} of '{options.name}' cannot be given an address"
+                self.complain(Code.NOT_OF_KIND, options, "nics", text, "its system chooses it")
+        boot = options.get("boot")
+        node = Bochs(
+            **common,
+            memory_octets=self.memory(options),
+            cpu=options.get("cpu"),
+            disks=tuple(options.get("disks", ())),
+            boot=boot,
+            config=options.get("config"),
+            nics=nics,
+        )
+        expected = bochs.complaint(node) or ("boot: disk" if boot == "kernel" else None)
+        if expected is not None:
+            text = f"node '{options.name}' has what Bochs has not: {expected} was expected"
+            self.complain(Code.VALUE, options, None, text)
+            return None
+        return node
+
+    def memory(self, options: Options) -> int:
+        """Octets."""
+        memory: int = options.get("memory", USUAL_MEMORY_OCTETS)
         if not LEAST_MEMORY_OCTETS <= memory <= MOST_MEMORY_OCTETS:
             limits = f"an amount from {show_memory(LEAST_MEMORY_OCTETS)} to {show_memory(MOST_MEMORY_OCTETS)}"
-            self.complain(
-                Code.VALUE,
-                options,
-                "memory",
-                f"'memory' of node '{name}' is {show_memory(memory)}: {limits} was expected",
-            )
+            text = f"'memory' of node '{options.name}' is {show_memory(memory)}: {limits} was expected"
+            self.complain(Code.VALUE, options, "memory", text)
+        return memory
+
+    def guest(self, kind: GuestKind, options: Options, common: dict[str, Any]) -> Guest | None:
+        image, architecture = self.image(kind, options)
+        memory = self.memory(options)
         nics = self.nics(options)
         if image is None or architecture is None:
             return None
@@ -430,7 +473,7 @@ class _Resolver:
         said = options.get("nics", {})
         cards = said.values() if isinstance(said, dict) else [said]
         models = {str(model) for card in cards if (model := card.model if isinstance(card, NicOptions) else card)}
-        if options.kind != "qemu" and options.kind not in BOARDS and models:
+        if options.kind not in ("qemu", "bochs") and options.kind not in BOARDS and models:
             text = f"a node of kind '{options.kind}' has no models of network cards"
             self.complain(Code.NOT_OF_KIND, options, "nics", text, "nics: {eth0: {ipv4: 10.0.0.1/24}}")
 

@@ -123,6 +123,22 @@ class Umps3(Station):
     clock: str | None = None
 
 
+class Bochs(Station):
+    """Debian's Bochs, with disks.
+
+    Attributes:
+        disks: `[MODEL,]FILE`; files are relative to the topology's directory.
+        config: a bochsrc that is read before what the node says.
+    """
+
+    kind: Literal["bochs"] = "bochs"
+    memory_octets: int
+    cpu: str | None = None
+    disks: tuple[str, ...] = ()
+    boot: str | None = None
+    config: str | None = None
+
+
 class View(Station):
     """A process of the host with a network, and if asked for files, a host name and clocks, of its own (`vde view`).
 
@@ -240,7 +256,9 @@ class Capture(Node):
     points: tuple[CapturePoint, ...] = ()
 
 
-AnyNode = Annotated[Segment | Guest | Umps3 | View | Plug | Tap | Cable | Wire | Capture, Field(discriminator="kind")]
+AnyNode = Annotated[
+    Segment | Guest | Umps3 | Bochs | View | Plug | Tap | Cable | Wire | Capture, Field(discriminator="kind")
+]
 
 
 class LinkEnd(Runs):
@@ -323,7 +341,7 @@ class Lab(Runs):
             if not needed(node) | node.depends_on.keys() <= self.nodes.keys():
                 raise ValueError(f"node {key!r} depends on a node that is not there")
         for check in self.checks.values():
-            allowed = Guest | View if isinstance(check, PingCheck) else Guest | Umps3 | View
+            allowed = Guest | View if isinstance(check, PingCheck) else Guest | Umps3 | Bochs | View
             if not isinstance(self.nodes.get(check.node), allowed):
                 raise ValueError(f"check {check.name!r} is about {check.node!r}, which is no guest")
         return self

@@ -21,7 +21,21 @@ from vde.lab.diagnostics import Code
 from vde.wire.schedule import Entry
 
 Kind = Literal[
-    "switch", "hub", "qemu", "tap", "bridge", "host-nic", "nat", "plug", "view", "uml", "malta", "pc", "i386", "umps3"
+    "switch",
+    "hub",
+    "qemu",
+    "tap",
+    "bridge",
+    "host-nic",
+    "nat",
+    "plug",
+    "view",
+    "uml",
+    "malta",
+    "pc",
+    "i386",
+    "umps3",
+    "bochs",
 ]
 NicModel = Literal["pcnet", "virtio", "e1000", "rtl8139", "ne2k"]
 Architecture = Literal["i386", "mipsel"]
@@ -185,7 +199,9 @@ class NodeOptions(Said):
     clock: Literal["virtual", "host", "warp"] | None = Field(
         default=None, description="malta, pc, umps3: how the guest's time passes (vde guest malta --help)."
     )
-    config: Annotated[str, forms.FILE] | None = Field(default=None, description="umps3: the machine's configuration.")
+    config: Annotated[str, forms.FILE] | None = Field(
+        default=None, description="umps3: the machine's configuration; bochs: a bochsrc."
+    )
     gateway: Annotated[IPv4Address | IPv6Address, forms.GATEWAY] | None = Field(
         default=None, description="qemu, uml, malta, pc, view: the default route."
     )
@@ -256,6 +272,7 @@ KEYS_OF_KIND: Mapping[str, frozenset[str]] = {
     "pc": PC_KEYS,
     "i386": PC_KEYS,  # the same machine
     "umps3": COMMON_KEYS | {"config", "nics", "clock"},
+    "bochs": COMMON_KEYS | {"memory", "cpu", "disks", "boot", "nics", "config"},
     "nat": COMMON_KEYS | {"ipv4", "ipv6", "dhcp", "dns", "ports"},
     "plug": COMMON_KEYS | {"vnl"},
 }
