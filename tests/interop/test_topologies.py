@@ -115,6 +115,16 @@ def test_two_maltas(labs: LabRunner) -> None:
     labs.assert_nothing_is_left()
 
 
+def test_a_pc_and_a_malta(labs: LabRunner) -> None:
+    """Both on our own emulator."""
+    labs.environment["PATH"] = "/nonexistent"
+    output = up(labs, "pc-and-malta.yaml")
+    for check in ("kernel-of-pc", "kernel-of-malta", "pc-to-malta", "malta-to-pc"):
+        assert f"check {check}: ok" in output
+    labs.vde("down")
+    labs.assert_nothing_is_left()
+
+
 @pytest.fixture
 def neighbour(need_tool: NeedTool, short_path: Path) -> Iterator[tuple[str, str]]:
     """A namespace with a bridge `br-lab`, and another one that is plugged into it as 10.0.0.77."""
