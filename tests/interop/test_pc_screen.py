@@ -98,7 +98,7 @@ def wrapped(lines: list[str], columns: int) -> list[str]:
 
 
 def test_a_shell_on_the_first_virtual_console() -> None:
-    """The kernel speaks on both consoles, the shell is the keyboard's. A scrolled line costs fewer exits than it has cells."""
+    """The kernel speaks on both consoles; a scrolled line costs fewer exits than it has cells."""
     image = store.open_image("debian-i386")
     words = "console=ttyS0 console=tty0 cryptomgr.notests"
     screen = Screen(Params(kernel=image.kernel, initrd=image.initrd, append=words, cpu="pentium2"))
