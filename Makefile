@@ -9,10 +9,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-RUST := Cargo.toml Cargo.lock $(shell find switch/native vde/native plugs/native emulators -name '*.rs' -o -name Cargo.toml 2>/dev/null)
+RUST := Cargo.toml Cargo.lock $(shell find switch/native vde/native vde/wire/native plugs/native emulators -name '*.rs' -o -name Cargo.toml 2>/dev/null)
 PYTEST := $(BIN)/pytest
+# Tests beside each other; what takes long in them are guests that boot, and waiting.
+JOBS ?= 2
 
-.PHONY: lab lab-qemu test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles interop unit constraints clean
+.PHONY: lab lab-qemu test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles interop test-pc unit constraints clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.built
@@ -25,12 +27,16 @@ lab-qemu: $(VENV)/.built
 test: $(VENV)/.built
 	@setup/install-packages qemu test bench
 	cargo test --release --quiet --workspace
-	$(PYTEST)
+	$(PYTEST) --numprocesses $(JOBS) --dist worksteal
 
 test-oracles: $(VENV)/.tools
 	$(BIN)/python -m tests.emulators.cpus.transcendental_vectors 10000 > target/true_values.txt
 	SOFT_FLOAT_ROUNDS=100 SOFT_FLOAT_VALUES=$(CURDIR)/target/true_values.txt cargo test --release --quiet --package soft-float
 	SOFT_FLOAT_ROUNDS=100 cargo test --release --quiet --package i386-engine x87
+
+test-pc: $(VENV)/.built
+	@setup/install-packages test
+	$(PYTEST) tests/interop/long_pc.py
 
 unit: $(VENV)/.built
 	$(PYTEST) -m 'not interop and not slow'
