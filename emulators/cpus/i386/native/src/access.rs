@@ -12,7 +12,7 @@ use crate::descriptor::{CODE, EXPAND_DOWN, PRESENT, READABLE, S, WRITABLE};
 use crate::exit::{Reason, Stop};
 use crate::flags::AC;
 use crate::interrupts::{AC_FAULT, GP, SS_FAULT};
-use crate::paging::Access;
+use crate::paging::{Access, Mapped};
 use crate::registers::CR0_AM;
 use crate::segments::is_within;
 use crate::state::{Cpu, SS};
@@ -128,12 +128,21 @@ pub(crate) struct SoftTlb {
     tables: Box<[[Entry; ENTRIES]; 4]>,
     /// Pages that may be executed, by user: their linear and physical addresses.
     fetch: Box<[[(u32, u32); ENTRIES]; 2]>,
+    /// A bit for each entry of `tables`, then of `fetch`: the page is a global one.
+    global: [[u64; ENTRIES / 64]; 6],
 }
+
+/// Where the tables of pages that may be executed are in `SoftTlb::global`.
+const FETCH: usize = 4;
 
 impl SoftTlb {
     pub(crate) fn new() -> Self {
         let nothing = Entry { tag: NO_PAGE, page: RamPage::FILLER };
-        SoftTlb { tables: Box::new([[nothing; ENTRIES]; 4]), fetch: Box::new([[(NO_PAGE, 0); ENTRIES]; 2]) }
+        SoftTlb {
+            tables: Box::new([[nothing; ENTRIES]; 4]),
+            fetch: Box::new([[(NO_PAGE, 0); ENTRIES]; 2]),
+            global: [[0; ENTRIES / 64]; 6],
+        }
     }
 
     /// The page of `octets` octets at `linear`, if all are in one that is known.
@@ -144,8 +153,15 @@ impl SoftTlb {
         (entry.tag == linear.wrapping_add(octets - 1) & !OFFSET).then_some(entry.page)
     }
 
-    fn put(&mut self, table: usize, linear: u32, page: RamPage) {
-        self.tables[table & 3][(linear / PAGE_OCTETS) as usize % ENTRIES] = Entry { tag: linear & !OFFSET, page };
+    fn put(&mut self, table: usize, linear: u32, page: RamPage, global: bool) {
+        let at = (linear / PAGE_OCTETS) as usize % ENTRIES;
+        self.tables[table & 3][at] = Entry { tag: linear & !OFFSET, page };
+        self.mark(table & 3, at, global);
+    }
+
+    fn mark(&mut self, table: usize, at: usize, global: bool) {
+        let word = &mut self.global[table][at / 64];
+        *word = *word & !(1 << (at % 64)) | u64::from(global) << (at % 64);
     }
 
     pub(crate) fn forget(&mut self) {
@@ -157,6 +173,22 @@ impl SoftTlb {
         }
     }
 
+    /// All but global pages: CR3 was loaded.
+    fn forget_local(&mut self) {
+        let SoftTlb { tables, fetch, global } = self;
+        let is_global = |table: usize, at: usize| global[table][at / 64] >> (at % 64) & 1 != 0;
+        for (number, table) in tables.iter_mut().enumerate() {
+            for (at, entry) in table.iter_mut().enumerate() {
+                entry.tag = if is_global(number, at) { entry.tag } else { NO_PAGE };
+            }
+        }
+        for (number, table) in fetch.iter_mut().enumerate() {
+            for (at, entry) in table.iter_mut().enumerate() {
+                entry.0 = if is_global(FETCH + number, at) { entry.0 } else { NO_PAGE };
+            }
+        }
+    }
+
     /// The physical address of what is executed at `linear`.
     #[inline(always)]
     pub(crate) fn find_code(&self, user: bool, linear: u32) -> Option<u32> {
@@ -164,8 +196,10 @@ impl SoftTlb {
         (tag == linear & !OFFSET).then_some(gpa | linear & OFFSET)
     }
 
-    pub(crate) fn put_code(&mut self, user: bool, linear: u32, gpa: u32) {
-        self.fetch[usize::from(user)][(linear / PAGE_OCTETS) as usize % ENTRIES] = (linear & !OFFSET, gpa & !OFFSET);
+    pub(crate) fn put_code(&mut self, user: bool, linear: u32, gpa: u32, global: bool) {
+        let at = (linear / PAGE_OCTETS) as usize % ENTRIES;
+        self.fetch[usize::from(user)][at] = (linear & !OFFSET, gpa & !OFFSET);
+        self.mark(FETCH + usize::from(user), at, global);
     }
 
     /// The tables for writing alone.
@@ -190,7 +224,7 @@ impl Cpu {
 
     /// Those that are not global.
     pub(crate) fn forget_local_translations(&mut self) {
-        self.tlb.forget();
+        self.tlb.forget_local();
     }
 
     /// Those of one page.
@@ -296,14 +330,14 @@ impl Cpu {
     pub(crate) fn load_slow<T: Word>(&mut self, memory: &mut Memory, linear: u32, user: bool) -> Result<T, Stop> {
         self.check_alignment(linear, T::OCTETS, user)?;
         let first = (PAGE_OCTETS - linear % PAGE_OCTETS).min(T::OCTETS);
-        let gpa = self.walk(memory, linear, Access::Read, user)?.gpa;
+        let Mapped { gpa, global } = self.walk(memory, linear, Access::Read, user)?;
         let watched = self.debugger.watches(linear, T::OCTETS, false);
         self.note_access(linear, T::OCTETS, Meets::Read);
         let value = if first == T::OCTETS {
             match memory.page(gpa) {
                 Some(page) => {
                     if !self.minds_alignment() && !self.is_watched(linear) {
-                        self.tlb.put(usize::from(user) << 1, linear, page);
+                        self.tlb.put(usize::from(user) << 1, linear, page, global);
                     }
                     T::peek(memory, page, gpa)
                 }
@@ -352,7 +386,7 @@ impl Cpu {
     ) -> Result<(), Stop> {
         self.check_alignment(linear, T::OCTETS, user)?;
         let first = (PAGE_OCTETS - linear % PAGE_OCTETS).min(T::OCTETS);
-        let gpa = self.walk(memory, linear, Access::Write, user)?.gpa;
+        let Mapped { gpa, global } = self.walk(memory, linear, Access::Write, user)?;
         let octets = value.octets();
         if first < T::OCTETS {
             let second = self.walk(memory, linear.wrapping_add(first), Access::Write, user)?.gpa;
@@ -362,7 +396,7 @@ impl Cpu {
             self.scatter(memory, gpa, &octets[..first as usize])?;
             if let Some(page) = memory.plain_page(gpa) {
                 if !self.minds_alignment() && !self.is_watched(linear) {
-                    self.tlb.put(usize::from(user) << 1 | 1, linear, page);
+                    self.tlb.put(usize::from(user) << 1 | 1, linear, page, global);
                 }
             }
         }

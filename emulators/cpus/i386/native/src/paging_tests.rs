@@ -219,3 +219,22 @@ fn tables_in_rom_are_only_read() {
     assert_eq!(bench.walk(Write, true), Ok(GPA));
     assert_eq!(bench.get32(TABLE + 12) & (A | D), 0);
 }
+
+#[test]
+fn loading_cr3_keeps_global_pages_alone() {
+    let mut bench = Bench::paged(P | RW | US, P | RW | US | G);
+    bench.put32(TABLE + 16, GPA & !0xfff | P | RW | US);
+    bench.put32(GPA & !0xfff, 0x1111_1111);
+    bench.put32(0x6_0000, 0x2222_2222);
+    bench.cpu.cr4 |= CR4_PGE;
+    let local = (LINEAR & !0xfff) + 0x1000;
+    let read = |bench: &mut Bench, at| bench.ok(|cpu, memory| cpu.load_linear::<u32>(memory, at, false));
+    let both = |bench: &mut Bench| (read(bench, LINEAR & !0xfff), read(bench, local));
+    assert_eq!(both(&mut bench), (0x1111_1111, 0x1111_1111));
+    bench.put32(TABLE + 12, 0x6_0000 | P | RW | US | G);
+    bench.put32(TABLE + 16, 0x6_0000 | P | RW | US);
+    bench.ok(|cpu, memory| cpu.write_cr(memory, 3, DIRECTORY));
+    assert_eq!(both(&mut bench), (0x1111_1111, 0x2222_2222));
+    bench.ok(|cpu, memory| cpu.write_cr(memory, 4, 0));
+    assert_eq!(both(&mut bench), (0x2222_2222, 0x2222_2222), "CR4.PGE forgets all");
+}

@@ -7,7 +7,7 @@ use crate::exit::{Exit, Stop};
 use crate::flags::{IF, RF, TF};
 use crate::interrupts::{DB, GP, Kind, NMI};
 use crate::op::Op;
-use crate::paging::Access;
+use crate::paging::{Access, Mapped};
 use crate::state::{CS, Cpu};
 use guest_memory::{Memory, PAGE_OCTETS};
 use std::sync::Arc;
@@ -284,8 +284,8 @@ impl Cpu {
             return Err(self.fault(GP, 0));
         }
         let user = self.cpl == 3;
-        let gpa = self.walk(memory, linear, Access::Fetch, user)?.gpa;
-        self.tlb.put_code(user, linear, gpa);
+        let Mapped { gpa, global } = self.walk(memory, linear, Access::Fetch, user)?;
+        self.tlb.put_code(user, linear, gpa, global);
         if let Some(trace) = self.code.find(gpa, big) {
             return Ok(trace);
         }
