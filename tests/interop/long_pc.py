@@ -31,6 +31,6 @@ def test_debians_installer_comes_to_its_first_question(archive: Archive) -> None
     place = "i386/text/debian-installer/i386"
     files = archive.files("debian-installer-12-netboot-i386", kernel=f"{place}/linux$", initrd=f"{place}/initrd.gz$")
     words = "console=ttyS0 cryptomgr.notests"
-    shell = Shell(replace(debian(), kernel=files["kernel"], initrd=files["initrd"], append=words, memory=256 << 20))
+    shell = Shell(replace(debian(), kernel=files["kernel"], initrd=files["initrd"], append=words, memory=512 << 20))
     shell.run_until(b"Select a language", seconds=150)
     shell.run_until(b"English", seconds=10)
