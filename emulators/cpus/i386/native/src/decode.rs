@@ -114,7 +114,7 @@ pub(crate) fn decode(octets: &[u8], big: bool, model: &Model) -> Result<(Option<
         op.imm = u32::from(opcode & 7) << 8 | u32::from(modrm); // FOP: SDM 1, 8.1.9
     }
     op.length = cursor.at as u8;
-    if prefixes.lock && !(row.lock && !op.is(REGISTER)) {
+    if prefixes.lock && (!row.lock || op.is(REGISTER)) {
         return Ok((None, op));
     }
     op.run = match (op.is(REGISTER), narrow) {

@@ -89,12 +89,13 @@ impl Arithmetic {
 
     /// As bits of EFLAGS.
     pub fn get(self) -> u32 {
-        u32::from(self.cf()) * CF
-            | u32::from(self.pf()) * PF
-            | u32::from(self.af()) * AF
-            | u32::from(self.zf()) * ZF
-            | u32::from(self.sf()) * SF
-            | u32::from(self.of()) * OF
+        let bit = |on: bool, flag: u32| if on { flag } else { 0 };
+        bit(self.cf(), CF)
+            | bit(self.pf(), PF)
+            | bit(self.af(), AF)
+            | bit(self.zf(), ZF)
+            | bit(self.sf(), SF)
+            | bit(self.of(), OF)
     }
 
     /// From bits of EFLAGS.

@@ -87,10 +87,4 @@ impl Cpu {
     pub(crate) fn next(&self, op: &Op) -> u32 {
         self.eip.wrapping_add(op.length.into())
     }
-
-    /// Is `seg` … of the operand size that an instruction has.
-    #[inline(always)]
-    pub(crate) fn wide(op: &Op) -> bool {
-        !op.is(crate::op::OPERAND16)
-    }
 }

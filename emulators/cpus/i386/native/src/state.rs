@@ -8,7 +8,6 @@ use crate::debugger::Debugger;
 use crate::descriptor::{BIG, CODE, Descriptor, EXPAND_DOWN, PRESENT, READABLE, REAL_RIGHTS, S, WRITABLE};
 use crate::exit::Stop;
 use crate::flags::{self, Arithmetic};
-use crate::interrupts::DB;
 use crate::model::Model;
 use crate::msr::System;
 use crate::registers;
@@ -333,12 +332,6 @@ impl Cpu {
     /// #DB behind an instruction.
     pub(crate) fn trap(&mut self, vector: u8) -> Stop {
         self.fault_without_code(vector)
-    }
-
-    /// Single-step or a data breakpoint, behind an instruction: `bits` are DR6's.
-    pub(crate) fn debug_trap(&mut self, bits: u32) -> Stop {
-        self.dr[6] |= bits;
-        self.trap(DB)
     }
 
     #[inline(always)]
