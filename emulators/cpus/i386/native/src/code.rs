@@ -97,7 +97,8 @@ impl Code {
         };
         self.pool.extend_from_slice(ops);
         let at = place(gpa);
-        self.table[at] = trace;
+        let displaced = std::mem::replace(&mut self.table[at], trace);
+        self.forget_near(displaced.gpa); // what is in no table is not found when its octets are written
         let places = self.by_page.entry(gpa / PAGE_OCTETS).or_default();
         if !places.contains(&(at as u16)) {
             places.push(at as u16);
@@ -148,6 +149,13 @@ impl Code {
             }
             true
         });
+    }
+
+    fn forget_near(&mut self, gpa: u32) {
+        let near = &mut self.near[gpa as usize % NEAR_ENTRIES];
+        if near.gpa == gpa {
+            *near = EMPTY;
+        }
     }
 
     fn forget_traces(&mut self) {

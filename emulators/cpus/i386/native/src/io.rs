@@ -13,8 +13,11 @@ impl Cpu {
         self.device(|| Asked::IoRead { port, octets, count })
     }
 
-    pub(crate) fn port_write(&mut self, port: u16, octets: u32, count: u32, data: Vec<u8>) -> Done {
-        self.device(|| Asked::IoWrite { port, octets, count, data }).map(drop)
+    /// `count` writes to a port, joined. How many were made: what was told, whatever `count` is when the instruction is
+    /// executed again.
+    pub(crate) fn port_write(&mut self, port: u16, octets: u32, count: u32, data: Vec<u8>) -> Result<u32, Stop> {
+        let made = self.device(|| Asked::IoWrite { port, octets, count, data })?;
+        Ok(made.first_chunk().map_or(1, |made| u32::from_le_bytes(*made)))
     }
 }
 
@@ -36,5 +39,5 @@ pub(crate) fn out<T: Num, const IMMEDIATE: bool>(cpu: &mut Cpu, memory: &mut Mem
     let port = port::<IMMEDIATE>(cpu, op);
     cpu.check_io(memory, port, T::OCTETS)?;
     let value = T::get(cpu, EAX as u8).octets();
-    cpu.port_write(port, T::OCTETS, 1, value[..T::OCTETS as usize].to_vec())
+    cpu.port_write(port, T::OCTETS, 1, value[..T::OCTETS as usize].to_vec()).map(drop)
 }

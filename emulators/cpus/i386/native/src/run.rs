@@ -41,6 +41,15 @@ impl Cpu {
         }
     }
 
+    /// The write that the last exit told is made. How often, is what a joined one is told when it is executed again.
+    fn made(&mut self) {
+        let count = match self.asked {
+            Some(Asked::IoWrite { count, .. }) => count,
+            _ => 1,
+        };
+        self.answer(count.to_le_bytes().to_vec());
+    }
+
     /// Execute up to `budget` instructions. A read that was asked for has been answered.
     pub fn run(&mut self, memory: &mut Memory, budget: u64) -> Exit {
         let end = self.icount().saturating_add(budget);
@@ -49,7 +58,7 @@ impl Cpu {
         if let Some(octets) = self.wants() {
             self.answer(vec![0xff; octets]); // the caller has forgotten it
         } else {
-            self.answer(Vec::new()); // a write is made
+            self.made();
         }
         loop {
             // An instruction whose accesses were made is executed again: nothing may come between.

@@ -205,6 +205,8 @@ pub(crate) fn ins<T: Num>(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Done {
             steps = cpu.plain_steps(ES as u8, to, T::OCTETS, most, op.mask, true).0.max(1);
         }
         let data = cpu.port_read(port, T::OCTETS, steps)?;
+        // As was asked for, even if the page is known only now.
+        let steps = (data.len() as u32 / T::OCTETS).clamp(1, most);
         let mut at = to;
         let by = cpu.stride::<T>();
         for octets in data.chunks_exact(T::OCTETS as usize) {
@@ -224,6 +226,7 @@ pub(crate) fn outs<T: Num>(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Done 
     cpu.check_io(memory, port, T::OCTETS)?;
     repeat::<false>(cpu, memory, op, |cpu, memory, most| {
         let from = cpu.index(op, ESI);
+        let mut value = cpu.load::<T>(memory, op.seg, from)?; // its page is known from here on, if it is plain
         let mut steps = 1;
         if cpu.other_flags & DF == 0 {
             steps = cpu.plain_steps(op.seg, from, T::OCTETS, most, op.mask, false).0.max(1);
@@ -231,11 +234,12 @@ pub(crate) fn outs<T: Num>(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Done 
         let by = cpu.stride::<T>();
         let mut data = Vec::with_capacity((steps * T::OCTETS) as usize);
         for step in 0..steps {
-            let at = from.wrapping_add(by.wrapping_mul(step)) & op.mask;
-            let value = cpu.load::<T>(memory, op.seg, at)?;
+            if step > 0 {
+                value = cpu.load::<T>(memory, op.seg, from.wrapping_add(T::OCTETS * step))?;
+            }
             data.extend_from_slice(&value.octets()[..T::OCTETS as usize]);
         }
-        cpu.port_write(port, T::OCTETS, steps, data)?;
+        let steps = cpu.port_write(port, T::OCTETS, steps, data)?.clamp(1, most);
         cpu.move_index(op, ESI, by.wrapping_mul(steps));
         Ok(steps)
     })
