@@ -3,6 +3,7 @@
 use crate::exit::Stop;
 use crate::op::{Done, Op};
 use crate::operand::Num;
+use crate::paging::Access;
 use crate::state::{CS, Cpu, EAX, EBP, EBX, EDX, ESP, SS};
 use guest_memory::Memory;
 
@@ -189,7 +190,8 @@ fn enter_steps<T: Num>(cpu: &mut Cpu, memory: &mut Memory, size: u32, level: u16
     let pointer = cpu.moved_stack(size.wrapping_neg());
     // The new top must be writable.
     let offset = cpu.stack_offset(pointer);
-    cpu.check_segment(SS as u8, offset, 1, true)?;
+    let linear = cpu.check_segment(SS as u8, offset, 1, true)?;
+    cpu.walk(memory, linear, Access::Write, cpu.cpl == 3)?;
     Ok((frame, pointer))
 }
 
@@ -258,17 +260,10 @@ fn load_selector(cpu: &mut Cpu, memory: &mut Memory, op: &Op, which: usize, sele
     Ok(())
 }
 
+/// PUSH of a segment register: of 32 bits, the upper half is written as zeros (AMD's processors; Intel's later ones leave it).
 pub(crate) fn push_s<T: Num>(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Done {
     let value = cpu.seg[usize::from(op.reg)].selector;
-    if T::BITS == 32 {
-        // Four octets are moved over, two written (SDM 2, PUSH).
-        let pointer = cpu.moved_stack(4u32.wrapping_neg());
-        let offset = cpu.stack_offset(pointer);
-        cpu.store::<u16>(memory, SS as u8, offset, value)?;
-        cpu.regs[ESP] = pointer;
-        return Ok(());
-    }
-    cpu.push::<u16>(memory, value)
+    cpu.push::<T>(memory, T::low(value.into()))
 }
 
 pub(crate) fn pop_s<T: Num>(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Done {
