@@ -145,6 +145,13 @@ class Mips32:
     def remove_watchpoint(self, va: int, size: int, read: bool, write: bool) -> None: ...
     def translate(self, va: int, access: str) -> int | None: ...
 
+I386Form = tuple[str, str, bool, int, int, str, str, int | None, int | None, list[str], int, bool]
+"""File, mnemonic, behind 0F?, opcode, span, prefix, kind, group, modrm, operands, needs, lock."""
+
+def i386_table() -> list[I386Form]:
+    """The rows of the i386's instruction table: see `emulators.cpus.i386.forms`."""
+    ...
+
 class I386:
     """A 32-bit Intel processor: see `emulators.cpus.i386`; exits are tuples, see `emulators.cpus.processor`."""
 

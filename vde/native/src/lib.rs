@@ -3,6 +3,7 @@
 mod forwarder;
 mod guest_memory;
 mod i386;
+mod i386_text;
 mod mips;
 mod mips_text;
 mod r3000;
@@ -14,6 +15,7 @@ use pyo3::prelude::*;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(i386_text::i386_table, module)?)?;
     module.add_function(wrap_pyfunction!(mips_text::mips_disassemble, module)?)?;
     module.add_function(wrap_pyfunction!(mips_text::mips_table, module)?)?;
     module.add_class::<ring::Ring>()?;

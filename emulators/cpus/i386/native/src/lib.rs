@@ -30,6 +30,7 @@ mod interrupts;
 #[cfg(test)]
 mod interrupts_tests;
 mod io;
+mod mmx;
 pub mod model;
 mod msr;
 mod op;

@@ -264,6 +264,9 @@ impl Cpu {
     }
 
     pub(crate) fn set_eflags(&mut self, value: u32) {
+        if (self.other_flags ^ value) & flags::AC != 0 {
+            self.forget_translations(); // the soft TLB's pages are those where alignment does not matter
+        }
         self.arithmetic.set(value);
         self.other_flags = value & flags::KNOWN & !flags::ARITHMETIC;
     }

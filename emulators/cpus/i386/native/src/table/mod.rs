@@ -290,10 +290,20 @@ const fn has_modrm(operands: &[Operand]) -> bool {
     false
 }
 
+/// All of them, by file.
+pub fn files() -> [(&'static str, Vec<Row>); 5] {
+    [
+        ("integer", integer::rows()),
+        ("system", system::rows()),
+        ("x87", x87::rows()),
+        ("mmx", mmx::rows()),
+        ("sse", sse::rows()),
+    ]
+}
+
 /// All of them.
 pub fn rows() -> &'static [Row] {
-    static ROWS: LazyLock<Vec<Row>> =
-        LazyLock::new(|| [integer::rows(), system::rows(), x87::rows(), mmx::rows(), sse::rows()].concat());
+    static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| files().into_iter().flat_map(|(_, rows)| rows).collect());
     &ROWS
 }
 

@@ -365,6 +365,7 @@ impl Fpu {
 
     /// EMMS.
     pub(crate) fn leave_mmx(&mut self) {
+        self.top = 0;
         self.full = 0;
     }
 }
