@@ -150,7 +150,6 @@ I386Form = tuple[str, str, bool, int, int, str, str, int | None, int | None, lis
 
 def i386_table() -> list[I386Form]:
     """The rows of the i386's instruction table: see `emulators.cpus.i386.forms`."""
-    ...
 
 class I386:
     """A 32-bit Intel processor: see `emulators.cpus.i386`; exits are tuples, see `emulators.cpus.processor`."""
