@@ -1,6 +1,8 @@
 //! One direction: frames in with their times, frames out when they are due. `vde/wire/{direction,lane}.py`.
 //!
-//!     loss ─ down? ─ mtu ─ loss's verdict ─ duplicate ─ corrupt ─ queue and rate ─ delay, jitter, reorder ─► line
+//! ```text
+//! loss ─ down? ─ mtu ─ loss's verdict ─ duplicate ─ corrupt ─ queue and rate ─ delay, jitter, reorder ─► line
+//! ```
 
 use crate::chance::Numbers;
 use crate::corrupt::{BitErrors, invert, one_position};
