@@ -6,6 +6,7 @@ Arguments: the guest's namespace, the tap's name, the VNL, and `ours` or `origin
 standard input is a port of its loopback, whose greeting it then prints (`udp PORT`: by UDP).
 """
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -18,6 +19,7 @@ import trio
 
 from plugs.registry import open_link
 from plugs.surroundings import Here
+from vde.errors import LinkClosed
 from vde.link import Link
 from vde.tun import open_tap
 
@@ -141,9 +143,10 @@ async def from_link(link: Link, tap: int) -> None:
 
 
 async def to_link(link: Link, tap: int) -> None:
-    while True:
-        await trio.lowlevel.wait_readable(tap)
-        await link.send([os.read(tap, 70_000)])
+    with contextlib.suppress(LinkClosed):  # by us, while a frame was on its way
+        while True:
+            await trio.lowlevel.wait_readable(tap)
+            await link.send([os.read(tap, 70_000)])
 
 
 async def main(namespace: str, tap_name: str, vnl: str, whose: str) -> None:

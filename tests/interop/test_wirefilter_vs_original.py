@@ -202,6 +202,11 @@ def test_ours_ends_when_a_switch_goes(short_path: Path) -> None:
     with ExitStack() as stack:
         one, other = (stack.enter_context(SwitchProcess(short_path / name, management=False)) for name in "ab")
         filter_ = stack.enter_context(WireFilter(OURS, short_path / "m", "-v", f"{one.directory}:{other.directory}"))
+        near, beyond = (stack.enter_context(VdeClient(switch.directory)) for switch in (one, other))
+        begin = time.monotonic()
+        while not beyond.pending():  # it says that it starts before it has opened its ends
+            assert time.monotonic() < begin + PATIENCE_S
+            near.send(frame(1))
         one.stop()
         assert filter_.process.wait(PATIENCE_S) == 0
 

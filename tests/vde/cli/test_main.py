@@ -27,6 +27,7 @@ COMMANDS = [
     "logs",
     "plug",
     "ps",
+    "screen",
     "schema",
     "tap",
     "umps",
