@@ -62,9 +62,14 @@ BASE_K: Final = 640
 class Memory(Protocol):
     """The part of a `Vm` that is needed here."""
 
-    def read(self, gpa: int, octets: int, /) -> bytes: ...  # noqa: D102
-    def write(self, gpa: int, data: bytes, /) -> None: ...  # noqa: D102
-    def set_readonly(self, gpa: int, size: int, on: bool, /) -> None: ...  # noqa: D102
+    def read(self, gpa: int, octets: int, /) -> bytes:
+        """As `Vm.read`."""
+
+    def write(self, gpa: int, data: bytes, /) -> None:
+        """As `Vm.write`."""
+
+    def set_readonly(self, gpa: int, size: int, on: bool, /) -> None:
+        """As `Vm.set_readonly`."""
 
 
 @dataclass(frozen=True)

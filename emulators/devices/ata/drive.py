@@ -42,12 +42,21 @@ class Medium(Protocol):
     """What is in a drive (`emulators.outside.DiskEnd`)."""
 
     @property
-    def size_octets(self) -> int: ...  # noqa: D102
+    def size_octets(self) -> int:
+        """Of the whole medium."""
+
     @property
-    def readonly(self) -> bool: ...  # noqa: D102
-    def read_at(self, offset: int, octets: int) -> bytes: ...  # noqa: D102
-    def write_at(self, offset: int, data: bytes) -> None: ...  # noqa: D102
-    def flush(self) -> None: ...  # noqa: D102
+    def readonly(self) -> bool:
+        """May it not be written?"""
+
+    def read_at(self, offset: int, octets: int) -> bytes:
+        """Octets from an offset on, all of them."""
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Put octets at an offset."""
+
+    def flush(self) -> None:
+        """What was written is kept from now on."""
 
 
 @dataclass(slots=True)

@@ -67,7 +67,8 @@ class Mechanism(Protocol):
     sense: Sense
     attention: Sense | None
 
-    def start_stop(self, *, eject: bool, start: bool) -> Sense | None: ...  # noqa: D102
+    def start_stop(self, *, eject: bool, start: bool) -> Sense | None:
+        """START STOP UNIT: open or close the tray, spin up or down; or why not."""
 
 
 def sectors_of(packet: bytes, sectors: int) -> tuple[int, int] | Sense:

@@ -38,8 +38,11 @@ DESTINATION: Final = 56
 class Processor(Protocol):
     """The local APIC, as the I/O APIC sees it."""
 
-    def accept(self, vector: int, *, level: bool) -> None: ...  # noqa: D102
-    def matches(self, destination: int, *, logical: bool) -> bool: ...  # noqa: D102
+    def accept(self, vector: int, *, level: bool) -> None:
+        """An interrupt message comes."""
+
+    def matches(self, destination: int, *, logical: bool) -> bool:
+        """Is this processor meant by a destination?"""
 
 
 class IoApic:
