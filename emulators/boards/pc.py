@@ -7,6 +7,7 @@ starts, which saves five sixths of the boot), or a multiboot ELF file. Without, 
 Read first: `emulators.boards.pc_chipset` (what every PC has, and how a card is added), `emulators.boards.pc_boot`.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from emulators.cpus.i386 import MODELS, Cpu, Vm
 from emulators.devices.pci.i440fx import SHADOW, SHADOW_END
 from emulators.devices.video.stdvga import StdVga
 from emulators.dma import Dma
-from emulators.loaders import bochsrc
+from emulators.loaders import bochsrc, bzimage
 from emulators.loaders.bzimage import Booted
 from emulators.machine import Machine, Region
 from emulators.outside import Outside
@@ -43,6 +44,10 @@ CODE_RIGHTS: Final = 0x00C09B00
 DATA_RIGHTS: Final = 0x00C09300
 CR0_PE_ET: Final = 0x11
 EFLAGS_NONE: Final = 0x2
+
+FLAVOURS: Final = {"586": "pentium", "686": "pentium2"}
+FLAVOUR: Final = re.compile(r"-(?P<level>586|686)(?P<pae>-pae)?$")
+"""Debian's kernels: the end of their releases."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,9 @@ def build(params: Params, outside: Outside) -> Machine:
 
 def _boot_kernel(params: Params, vm: Vm, chipset: Chipset, vga: StdVga | None) -> Booted:
     assert params.kernel is not None
+    kernel = read(params.kernel, "kernel")
+    if bzimage.is_bzimage(kernel):
+        _check_flavour(params, bzimage.read_header(kernel, params.kernel.name).release)
     modules = []
     for text in params.module:
         name, _, words = text.partition(",")
@@ -176,7 +184,7 @@ def _boot_kernel(params: Params, vm: Vm, chipset: Chipset, vga: StdVga | None) -
         vm,
         chipset,
         memory_octets=params.memory,
-        kernel=(params.kernel.name, read(params.kernel, "kernel")),
+        kernel=(params.kernel.name, kernel),
         initrd=None if params.initrd is None else (params.initrd.name, read(params.initrd, "initrd")),
         modules=modules,
         command_line=params.append,
@@ -185,6 +193,22 @@ def _boot_kernel(params: Params, vm: Vm, chipset: Chipset, vga: StdVga | None) -
         text_screen=params.vga,
         screen_info=lambda: b"" if vga is None else start_linear(vga, params.append),
     )
+
+
+def _check_flavour(params: Params, release: str) -> None:
+    """Debian names its kernels for the processor; entered without firmware, one that wants another dies unheard.
+
+    Raises:
+        ConfigError: the processor is older than the kernel.
+    """
+    found = FLAVOUR.search(release)
+    if found is None:
+        return
+    wanted = FLAVOURS[found["level"]]
+    if MODELS.index(params.cpu) < MODELS.index(wanted):
+        raise ConfigError(f"pc: the kernel {release} wants a processor of its time: --cpu {wanted} or later")
+    if found["pae"] and not params.pae:
+        raise ConfigError(f"pc: the kernel {release} wants physical address extension: --pae")
 
 
 class Ram:

@@ -155,7 +155,7 @@ class Chipset:
         self.power = power = Piix4Pm(timeline=timeline, power_off=events.power_off)
         power.config[SMM_DONE_AT] |= SMM_DONE
         timer = I8254(irq=self.irq(IRQ_TIMER), timeline=timeline)
-        port_b = SystemPortB(timer=timer, timeline=timeline)
+        port_b = SystemPortB(timer=timer, timeline=timeline, warp=events.warp)
         clock = Mc146818(irq=self.irq(IRQ_CLOCK), timeline=timeline, start_s=start_s, warp=events.warp)
         self.cmos = clock.memory
         port_92 = Port92(a20=pins.a20, reset=events.reset)

@@ -32,7 +32,7 @@ SECTOR: Final = 512
 # The header, boot.rst "The Real-Mode Kernel Header"
 SETUP_SECTS, BOOT_FLAG, JUMP, MAGIC, VERSION = 0x1F1, 0x1FE, 0x200, 0x202, 0x206
 TYPE_OF_LOADER, LOADFLAGS, CODE32_START, RAMDISK_IMAGE, RAMDISK_SIZE = 0x210, 0x211, 0x214, 0x218, 0x21C
-CMD_LINE_PTR, INITRD_ADDR_MAX, CMDLINE_SIZE = 0x228, 0x22C, 0x238
+CMD_LINE_PTR, INITRD_ADDR_MAX, CMDLINE_SIZE, KERNEL_VERSION = 0x228, 0x22C, 0x238, 0x20E
 PAYLOAD_OFFSET, PAYLOAD_LENGTH, SETUP_DATA, INIT_SIZE = 0x248, 0x24C, 0x250, 0x260
 HEADER_END: Final = 0x290
 LOADED_HIGH: Final = 1
@@ -41,6 +41,8 @@ OLDEST: Final = 0x0203
 """The first protocol that says where an initrd may be."""
 WITH_PAYLOAD: Final = 0x0208
 OLDEST_COMMAND_LINE_OCTETS: Final = 255
+RELEASE_OCTETS: Final = 65
+"""Linux include/uapi/linux/utsname.h: __NEW_UTS_LEN and a zero."""
 OLDEST_INITRD_MAX: Final = 0x37FFFFFF
 
 # The zero page, zero-page.rst
@@ -118,6 +120,8 @@ class Header:
     command_line_octets: int
     payload: tuple[int, int]
     init_octets: int
+    release: str
+    """What `uname -r` will say; "": the file does not tell."""
     fields: bytes
     """The header itself, from `SETUP_SECTS` on."""
 
@@ -163,8 +167,15 @@ def read_header(octets: bytes, name: str) -> Header:
         command_line_octets=field(CMDLINE_SIZE, 4) if version >= 0x0206 else OLDEST_COMMAND_LINE_OCTETS,
         payload=payload,
         init_octets=field(INIT_SIZE, 4) if version >= 0x020A else 0,
+        release=_release(octets, field(KERNEL_VERSION, 2)),
         fields=octets[SETUP_SECTS:end],
     )
+
+
+def _release(octets: bytes, at: int) -> str:
+    """The first word of the text that `kernel_version` points to, less 0x200."""
+    text = octets[SECTOR + at :][:RELEASE_OCTETS].partition(b"\0")[0] if at else b""
+    return text.decode("ascii", "replace").partition(" ")[0]
 
 
 def boot(

@@ -27,7 +27,6 @@ def make() -> tuple[Machine, Bench]:
         append=image.command_line(""),
         memory=96 << 20,
         rng=False,
-        cpu="pentium2",
     )
     return pc.build(params, outside), outside
 

@@ -94,7 +94,6 @@ def test_disk_disc_and_floppy(tmp_path: Path, need_tool: NeedTool) -> None:
         initrd=initrd_with_modules(tmp_path),
         append=image.command_line("console=ttyS0 cryptomgr.notests"),
         memory=96 << 20,
-        cpu="pentium2",
         disks=("ide", "cdrom", "floppy"),
     )
     shell = DiskShell(params, disks)

@@ -15,7 +15,7 @@ PATIENCE_S = 60.0
 LAB = """
 nodes:
   sw: {kind: switch}
-  good: {kind: i386, ipv4: 10.0.6.1/24, nics: virtio, cpu: pentium2}
+  good: {kind: i386, ipv4: 10.0.6.1/24, nics: virtio}
   hangs: {kind: pc, kernel: hangs.elf, memory: 32M}
   bare: {kind: pc, boot: disk, firmware: bios.bin, memory: 32M}
 links: [good -- sw, hangs -- sw]

@@ -101,7 +101,7 @@ def test_a_shell_on_the_first_virtual_console() -> None:
     """The kernel speaks on both consoles; a scrolled line costs fewer exits than it has cells."""
     image = store.open_image("debian-i386")
     words = "console=ttyS0 console=tty0 cryptomgr.notests"
-    screen = Screen(Params(kernel=image.kernel, initrd=image.initrd, append=words, cpu="pentium2"))
+    screen = Screen(Params(kernel=image.kernel, initrd=image.initrd, append=words))
     screen.run_until(screen.shows("Run /init"), seconds=20)
     shown = [line for line in screen.lines() if line]
     kernel = [line for line in bytes(screen.outside.written["serial0"]).decode(errors="replace").split("\r\n") if line]
@@ -128,7 +128,7 @@ def test_a_frame_buffer_console_by_vga(tmp_path: Path) -> None:
     """`vga=0x314`: 800 × 600, 16 bits: Linux' own driver writes its console there."""
     image = store.open_image("debian-i386")
     words = "console=tty0 console=ttyS0 cryptomgr.notests vga=0x314"
-    screen = Screen(Params(kernel=image.kernel, initrd=image.initrd, append=words, cpu="pentium2"))
+    screen = Screen(Params(kernel=image.kernel, initrd=image.initrd, append=words))
     shown = screen.outside.written["serial0"]
     screen.run_until(lambda: b"vde-guest ready" in shown, seconds=20)
     frame = screen.look()

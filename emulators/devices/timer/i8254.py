@@ -21,6 +21,7 @@ Only counter 0's rising edges are deadlines: `out` is called at them.
 | a long sleep that leaves thousands of periods to catch up with | edges that were missed are one edge |
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from emulators.device import Irq, State, Timeline
@@ -378,16 +379,26 @@ PORTB_REFRESH = 0x10
 PORTB_OUT2 = 0x20
 REFRESH_NS = 15_085
 """Half a period of the refresh bit: 18 clocks of 1.193182 MHz."""
+ACCESS_NS = 1000
+"""Of a read: eight clocks of 8.33 MHz (IEEE P996, I/O cycles of 8 bits)."""
 
 
 class SystemPortB(EightBit):
-    """Port 61h: the gate of counter 2, the speaker, and a bit that goes with the memory's refresh."""
+    """Port 61h: the gate of counter 2, the speaker, and a bit that goes with the memory's refresh.
+
+    Programs measure the processor by reading it until counter 2 has ended, for 50 ms and more. A read takes as long as
+    on an ISA bus, through `warp`: a thirtieth of the reads, and Linux, which counts them, finds what it finds on a PC.
+
+    Args:
+        warp: asks the machine to let virtual time pass to the given nanosecond.
+    """
 
     timed = False
 
-    def __init__(self, *, timer: I8254, timeline: Timeline) -> None:
+    def __init__(self, *, timer: I8254, timeline: Timeline, warp: Callable[[int], None] = lambda ns: None) -> None:
         self._timer = timer
         self._timeline = timeline
+        self._warp = warp
         self._written = 0
         self.mistakes = 0
 
@@ -396,6 +407,7 @@ class SystemPortB(EightBit):
         if offset:
             self.mistakes += 1
             return ALL_ONES
+        self._warp(self._timeline.now_ns + ACCESS_NS)
         refresh = PORTB_REFRESH if self._timeline.now_ns // REFRESH_NS & 1 else 0
         return self._written | refresh | (PORTB_OUT2 if self._timer.out2() else 0)
 

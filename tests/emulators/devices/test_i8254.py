@@ -157,6 +157,17 @@ def test_port_61h_gates_and_shows_counter_2() -> None:
     assert port.read(0, 1) & 0x21 == 0x21
 
 
+def test_a_read_of_port_61h_takes_as_long_as_on_an_isa_bus() -> None:
+    """GRUB read it 1.8 million times to wait for 55 ms."""
+    bench = Bench()
+    passed: list[int] = []
+    port = SystemPortB(timer=bench.timer, timeline=bench.timeline, warp=passed.append)
+    bench.timeline.now_ns = 5000
+    port.read(0, 1)
+    port.write(0, 1, 1)
+    assert passed == [6000]
+
+
 def test_the_refresh_bit_toggles() -> None:
     bench = Bench()
     port = SystemPortB(timer=bench.timer, timeline=bench.timeline)
