@@ -6,6 +6,7 @@ mod i386;
 mod i386_text;
 mod mips;
 mod mips_text;
+mod ppc;
 mod r3000;
 mod ring;
 mod umps;
@@ -22,6 +23,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<guest_memory::GuestMemory>()?;
     module.add_class::<i386::I386>()?;
     module.add_class::<mips::Mips32>()?;
+    module.add_class::<ppc::Ppc>()?;
     module.add_class::<r3000::R3000>()?;
     module.add_class::<umps::Umps>()?;
     module.add_class::<wire::WireLane>()?;

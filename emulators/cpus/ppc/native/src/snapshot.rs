@@ -1,0 +1,232 @@
+//! Saved processors: all that the guest could tell apart, and nothing of the caches. Hostile input on the way in.
+//!
+//! Layout, little-endian: magic `VDEPPC\0\0` · version · the model's PVR · ticks of a time base step · fields in the order
+//! of [`fields`] · FNV-1a hash (64 bits) of all before. A flag is an octet's worth of 64 bits, 0 or 1.
+
+use crate::Cpu;
+use crate::access::{Asked, Done};
+use crate::exit::Refused;
+use crate::storage::BLOCK_OCTETS;
+
+const MAGIC: &[u8; 8] = b"VDEPPC\0\0";
+const VERSION: u32 = 1;
+/// Chosen: no instruction makes more accesses (lswx: 127).
+const LOG_MAX: u32 = 128;
+
+/// Writes fields, or reads them: one description for both ways.
+trait Fields {
+    fn u64(&mut self, value: &mut u64) -> Result<(), Refused>;
+
+    fn u32(&mut self, value: &mut u32) -> Result<(), Refused> {
+        let mut wide = u64::from(*value);
+        self.u64(&mut wide)?;
+        *value = u32::try_from(wide).map_err(|_| damaged("a number is too large"))?;
+        Ok(())
+    }
+
+    fn flag(&mut self, value: &mut bool) -> Result<(), Refused> {
+        let mut wide = u64::from(*value);
+        self.u64(&mut wide)?;
+        *value = match wide {
+            0 => false,
+            1 => true,
+            _ => return Err(damaged("a flag is neither 0 nor 1")),
+        };
+        Ok(())
+    }
+}
+
+fn damaged(what: &str) -> Refused {
+    Refused(format!("snapshot of a PowerPC: damaged: {what}"))
+}
+
+struct Writer(Vec<u8>);
+
+impl Fields for Writer {
+    fn u64(&mut self, value: &mut u64) -> Result<(), Refused> {
+        self.0.extend_from_slice(&value.to_le_bytes());
+        Ok(())
+    }
+}
+
+struct Reader<'octets>(&'octets [u8]);
+
+impl Fields for Reader<'_> {
+    fn u64(&mut self, value: &mut u64) -> Result<(), Refused> {
+        let (head, rest) = self.0.split_first_chunk().ok_or_else(|| damaged("it is too short"))?;
+        *value = u64::from_le_bytes(*head);
+        self.0 = rest;
+        Ok(())
+    }
+}
+
+fn hash(octets: &[u8]) -> u64 {
+    octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &octet| (hash ^ u64::from(octet)).wrapping_mul(0x100_0000_01b3))
+}
+
+fn asked_fields(asked: &mut Option<Asked>, to: &mut dyn Fields) -> Result<(), Refused> {
+    let mut there = asked.is_some();
+    to.flag(&mut there)?;
+    if !there {
+        *asked = None;
+        return Ok(());
+    }
+    let mut it = asked.unwrap_or(Asked { gpa: 0, octets: 0, write: None });
+    to.u32(&mut it.gpa)?;
+    to.u32(&mut it.octets)?;
+    let mut is_write = it.write.is_some();
+    let mut value = it.write.unwrap_or(0);
+    to.flag(&mut is_write)?;
+    to.u64(&mut value)?;
+    it.write = is_write.then_some(value);
+    if !matches!(it.octets, 1 | 2 | 4 | 8) {
+        return Err(damaged("an access of no possible size"));
+    }
+    *asked = Some(it);
+    Ok(())
+}
+
+fn present(there: bool, to: &mut dyn Fields) -> Result<bool, Refused> {
+    let mut there = there;
+    to.flag(&mut there)?;
+    Ok(there)
+}
+
+/// All fields, in order.
+fn fields(cpu: &mut Cpu, to: &mut dyn Fields) -> Result<(), Refused> {
+    for register in &mut cpu.regs[..32] {
+        to.u32(register)?;
+    }
+    let (mut cr, mut xer, mut msr) = (cpu.cr(), cpu.xer(), cpu.msr);
+    for field in [&mut cr, &mut xer, &mut msr] {
+        to.u32(field)?;
+    }
+    cpu.set_cr(cr);
+    cpu.set_xer(xer);
+    cpu.set_msr(msr);
+    if cpu.msr != msr {
+        return Err(damaged("MSR has bits that cannot be set"));
+    }
+    for field in [
+        &mut cpu.pc,
+        &mut cpu.lr,
+        &mut cpu.ctr,
+        &mut cpu.srr0,
+        &mut cpu.srr1,
+        &mut cpu.dar,
+        &mut cpu.dsisr,
+        &mut cpu.sdr1,
+        &mut cpu.dabr,
+        &mut cpu.fpscr,
+        &mut cpu.dec_base,
+        &mut cpu.fault.dar,
+        &mut cpu.fault.dsisr,
+    ] {
+        to.u32(field)?;
+    }
+    for field in cpu.sprg.iter_mut().chain(&mut cpu.sr).chain(&mut cpu.plain) {
+        to.u32(field)?;
+    }
+    for bat in cpu.ibat.iter_mut().chain(&mut cpu.dbat) {
+        to.u32(&mut bat.upper)?;
+        to.u32(&mut bat.lower)?;
+    }
+    for register in &mut cpu.fpr {
+        to.u64(register)?;
+    }
+    for flag in [&mut cpu.halted, &mut cpu.line, &mut cpu.dec_pending, &mut cpu.bus_error] {
+        to.flag(flag)?;
+    }
+    for field in [&mut cpu.icount, &mut cpu.skipped, &mut cpu.timer_at, &mut cpu.tb_base] {
+        to.u64(field)?;
+    }
+    for place in [&mut cpu.reserved, &mut cpu.written_at] {
+        let there = present(place.is_some(), to)?;
+        let mut address = place.unwrap_or_default();
+        to.u32(&mut address)?;
+        *place = there.then_some(address);
+    }
+    asked_fields(&mut cpu.asked, to)?;
+    let mut entries = cpu.log.len() as u32;
+    to.u32(&mut entries)?;
+    if entries > LOG_MAX {
+        return Err(damaged("a log longer than any instruction's"));
+    }
+    cpu.log.resize(entries as usize, Done { value: 0, bus_error: false });
+    for done in &mut cpu.log {
+        to.u64(&mut done.value)?;
+        to.flag(&mut done.bus_error)?;
+    }
+    Ok(())
+}
+
+impl Cpu {
+    /// The processor as octets. Breakpoints, interceptions and the other options are the caller's.
+    pub fn snapshot(&mut self) -> Vec<u8> {
+        let mut writer = Writer(Vec::with_capacity(2048));
+        writer.0.extend_from_slice(MAGIC);
+        for word in [VERSION, self.options.model.pvr(), self.options.timebase_ticks] {
+            writer.0.extend_from_slice(&word.to_le_bytes());
+        }
+        fields(self, &mut writer).expect("a processor's own state can be written");
+        let hash = hash(&writer.0);
+        writer.0.extend_from_slice(&hash.to_le_bytes());
+        writer.0
+    }
+
+    /// Become what [`Cpu::snapshot`] gave; unchanged if that is refused.
+    pub fn restore(&mut self, octets: &[u8]) -> Result<(), Refused> {
+        let (body, sum) = octets.split_last_chunk::<8>().ok_or_else(|| damaged("it is too short"))?;
+        let rest = body.strip_prefix(MAGIC).ok_or_else(|| Refused("snapshot: not one of a PowerPC".into()))?;
+        if hash(body) != u64::from_le_bytes(*sum) {
+            return Err(damaged("its sum is wrong"));
+        }
+        let (head, rest) = rest.split_first_chunk::<12>().ok_or_else(|| damaged("it is too short"))?;
+        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        if word(0) != VERSION {
+            return Err(Refused(format!("snapshot of a PowerPC: version {}; this program knows {VERSION}", word(0))));
+        }
+        let here = (self.options.model.pvr(), self.options.timebase_ticks);
+        if (word(4), word(8)) != here {
+            return Err(Refused(format!(
+                "snapshot of a PowerPC: PVR {:#x} with a time base of {} ticks; this one is {:#x}, {}",
+                word(4),
+                word(8),
+                here.0,
+                here.1
+            )));
+        }
+        let mut new = Cpu::new(self.options)?;
+        let mut reader = Reader(rest);
+        fields(&mut new, &mut reader)?;
+        if !reader.0.is_empty() {
+            return Err(damaged("it is too long"));
+        }
+        new.check()?;
+        // What is the caller's stays; code and mappings are found anew.
+        std::mem::swap(&mut self.code, &mut new.code);
+        std::mem::swap(&mut self.debugger, &mut new.debugger);
+        new.intercepted = self.intercepted;
+        new.kicked = self.kick();
+        new.debugger.told = None;
+        std::mem::swap(self, &mut new);
+        Ok(())
+    }
+
+    /// Can the fields be a processor's?
+    fn check(&self) -> Result<(), Refused> {
+        if self.pc % 4 != 0 || self.written_at.is_some_and(|pc| pc % 4 != 0) {
+            return Err(damaged("an instruction's address is not a multiple of 4"));
+        }
+        if self.reserved.is_some_and(|gpa| gpa % BLOCK_OCTETS != 0) {
+            return Err(damaged("a reservation that is no block's"));
+        }
+        if self.icount.checked_add(self.skipped).is_none() || self.timer_at < self.ticks() {
+            return Err(damaged("the timer lies in the past"));
+        }
+        if self.asked.is_some_and(|asked| asked.write.is_none()) && self.written_at.is_some() {
+            return Err(damaged("two accesses at once"));
+        }
+        Ok(())
+    }
+}
