@@ -1,7 +1,7 @@
 """fw_cfg: where firmware made for virtual machines asks what the machine is: a list of items, read by number or name.
 
 Specification: "QEMU Firmware Configuration (fw_cfg) Device", docs/specs/fw_cfg.rst of QEMU 7.2.
-Boards: pc.
+Boards: pc; mac (`FwCfgMemory`).
 
 Registers, as offsets that the board maps (ports of a PC in brackets):
 
@@ -14,7 +14,9 @@ Registers, as offsets that the board maps (ports of a PC in brackets):
 
 Emulated: items, the directory of files, DMA read, skip and select.
 
-Not emulated: writes to items (the error bit is set), the memory-mapped variant.
+The memory-mapped variant of big-endian machines has the selector (big-endian) at 0 and the data at 2, no DMA.
+
+Not emulated: writes to items (the error bit is set), the memory-mapped variant's DMA.
 
 | threat | stopped by |
 |---|---|
@@ -32,6 +34,7 @@ from emulators.snapshot import take_int, take_version
 
 SELECTOR, DATA, DMA_HIGH, DMA_LOW = 0, 1, 4, 8
 PORTS: Final = 12
+MEMORY_DATA, MEMORY_OCTETS = 2, 10
 
 SIGNATURE, ID, FILE_DIRECTORY, FIRST_FILE = 0x0000, 0x0001, 0x0019, 0x0020
 ID_TRADITIONAL, ID_DMA = 1, 2
@@ -61,9 +64,11 @@ class FwCfg:
 
     timed = False
 
+    features = ID_TRADITIONAL | ID_DMA
+
     def __init__(self, *, items: Mapping[int, bytes], files: Mapping[str, bytes], dma: Dma) -> None:
         self._dma = dma
-        self.items = {SIGNATURE: b"QEMU", ID: (ID_TRADITIONAL | ID_DMA).to_bytes(4, "little"), **items}
+        self.items = {SIGNATURE: b"QEMU", ID: self.features.to_bytes(4, "little"), **items}
         directory = len(files).to_bytes(4, "big")
         for number, (name, octets) in enumerate(sorted(files.items()), FIRST_FILE):
             encoded = name.encode("ascii")
@@ -154,6 +159,37 @@ class FwCfg:
         self._selected = take_int(state, "selected", 0xFFFF)
         self._at = take_int(state, "at", 1 << 62)
         self._dma_high = take_int(state, "dma_high", 0xFFFFFFFF)
+
+
+class FwCfgMemory(FwCfg):
+    """The memory-mapped variant. Arguments as `FwCfg`'s, without `dma`."""
+
+    features = ID_TRADITIONAL
+
+    def __init__(self, *, items: Mapping[int, bytes], files: Mapping[str, bytes]) -> None:
+        super().__init__(items=items, files=files, dma=Dma(_NoMemory()))
+
+    def read(self, offset: int, size: int) -> int:
+        """As `Device.read`."""
+        if offset < MEMORY_DATA:
+            self.mistakes += 1
+            return 0
+        return int.from_bytes(self._take(size), "little")
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        """As `Device.write`."""
+        if offset == SELECTOR and size == 2:
+            self._select(int.from_bytes(value.to_bytes(2, "little"), "big"))
+        else:
+            self.mistakes += 1
+
+
+class _NoMemory:
+    def read(self, gpa: int, octets: int, /) -> bytes:
+        raise ValueError(gpa)
+
+    def write(self, gpa: int, data: bytes, /) -> None:
+        raise ValueError(gpa)
 
 
 def _swapped(value: int) -> int:

@@ -14,8 +14,8 @@ HIGH_COLOUR: Final = {15: ((10, 5), (5, 5), (0, 5)), 16: ((11, 5), (5, 6), (0, 5
 """Red, green and blue: lowest bit, and how many."""
 
 
-def frame(vga: Vga, dispi: Dispi, buffer: FrameBuffer) -> Frame:
-    """The pixels."""
+def frame(vga: Vga, dispi: Dispi, buffer: FrameBuffer, *, big_endian: bool = False) -> Frame:
+    """The pixels. `big_endian`: the most significant octet of a pixel comes first."""
     width, height = dispi.registers[XRES], dispi.registers[YRES]
     depth, stride = dispi.depth, dispi.stride()
     if depth == 4:
@@ -31,13 +31,13 @@ def frame(vga: Vga, dispi: Dispi, buffer: FrameBuffer) -> Frame:
     pixels = bytearray(3 * width * height)
     if depth in HIGH_COLOUR:
         values = array("H", whole)
-        if array("H", b"\1\0")[0] != 1:
+        if (array("H", b"\1\0")[0] != 1) != big_endian:
             values.byteswap()
         for part, (shift, bits) in enumerate(HIGH_COLOUR[depth]):
             pixels[part::3] = bytes(map(_level(shift, bits).__getitem__, values))
     else:
         for part in range(3):
-            pixels[part::3] = whole[2 - part :: octets_each]
+            pixels[part::3] = whole[octets_each - 3 + part if big_endian else 2 - part :: octets_each]
     return Frame(width, height, bytes(pixels))
 
 

@@ -1,7 +1,7 @@
 """The PC's display: a VGA with a linear frame buffer, as a PCI function (QEMU's "standard VGA").
 
 Reference: QEMU, docs/specs/standard-vga.rst; the parts' own: `vga`, `planes`, `vbe`.
-Boards: pc.
+Boards: pc; mac (which begins big-endian).
 
 | what | where |
 |---|---|
@@ -13,8 +13,10 @@ Boards: pc.
 Identity 1234:1111, revision 2, by which Debian's vgabios-stdvga (an option ROM by that name) and Linux' bochs-drm know
 it.
 
-Not emulated: EDID (base register 2, 0x000: zeros, so drivers offer their own modes), the byte order register (0x604),
-the command register's effect on ports and on 0xA0000 (they always answer, as on the only display of a machine).
+Base register 2 has the frame buffer's byte order at 0x604: 0x1E1E1E1E little, 0xBEBEBEBE big.
+
+Not emulated: EDID (base register 2, 0x000: zeros, so drivers offer their own modes), the command register's effect on
+ports and on 0xA0000 (they always answer, as on the only display of a machine).
 
 | threat | stopped by |
 |---|---|
@@ -45,6 +47,8 @@ VENDOR, DEVICE = 0x1234, 0x1111
 REGISTER_OCTETS: Final = 0x1000
 VGA_AT, VGA_FIRST, VGA_PORTS = 0x400, 0x10, 0x20
 DISPI_AT: Final = 0x500
+ORDER_AT: Final = 0x604
+ORDERS: Final = {False: 0x1E1E1E1E, True: 0xBEBEBEBE}
 
 FONT_OCTETS: Final = 256 * 16
 FONT_BEGINS: Final = bytes(18) + bytes.fromhex("7e81a58181bd9981817e")
@@ -64,6 +68,7 @@ class StdVga(PciFunction):
         timeline: the machine's time.
         vm: where its windows become memory.
         warp: as `Vga`'s.
+        big_endian: the frame buffer's byte order at the start.
 
     Attributes:
         ports: the VGA's registers, for ports 0x3B0–0x3DF.
@@ -72,7 +77,13 @@ class StdVga(PciFunction):
     """
 
     def __init__(
-        self, name: str, *, timeline: Timeline, vm: GuestMemory | None = None, warp: Callable[[int], None] | None = None
+        self,
+        name: str,
+        *,
+        timeline: Timeline,
+        vm: GuestMemory | None = None,
+        warp: Callable[[int], None] | None = None,
+        big_endian: bool = False,
     ) -> None:
         super().__init__(
             name,
@@ -83,6 +94,7 @@ class StdVga(PciFunction):
             subsystem_vendor=0x1AF4,
             subsystem=0x1100,
         )
+        self.big_endian = big_endian
         self.ports = Vga(timeline=timeline, vm=vm, warp=warp)
         self.buffer = FrameBuffer(vm)
         self._registers = Dispi(self.buffer)
@@ -138,7 +150,7 @@ class StdVga(PciFunction):
         """Pixels in any mode."""
         vga = self.ports
         if self._registers.enabled:
-            return linear.frame(vga, self._registers, self.buffer)
+            return linear.frame(vga, self._registers, self.buffer, big_endian=self.big_endian)
         if self.is_dark:
             width, height = 8 * (vga.crtc[H_DISPLAYED] + 1), vga.lines()
             return Frame(width, height, bytes(3 * width * height))
@@ -152,12 +164,14 @@ class StdVga(PciFunction):
             "vga": self.ports.state(),
             "registers": self._registers.saved(),
             "buffer": self.buffer.saved(),
+            "big_endian": self.big_endian,
         }
 
     def from_state(self, state: State) -> None:
         """As `Device.from_state`."""
         self.ports.memory.hidden = False
         super().from_state(state)
+        self.big_endian = take(state, "big_endian", bool)
         self._registers.restore(take(state, "registers", dict))
         registers = self._registers
         self.ports.memory.hidden = registers.enabled and registers.depth != 4
@@ -216,7 +230,7 @@ class _MemoryRegisters:
         index, odd = divmod(offset - DISPI_AT, 2)
         if 0 <= index < REGISTERS and not odd and size == 2:
             return display.registers.get(index)
-        return 0
+        return ORDERS[display.big_endian] if offset == ORDER_AT and size == 4 else 0
 
     def write(self, offset: int, size: int, value: int) -> None:
         display = self._display
@@ -226,5 +240,7 @@ class _MemoryRegisters:
         elif 0 <= index < REGISTERS and not odd and size == 2:
             display.registers.set(index, value)
             display.registers_changed()
+        elif offset == ORDER_AT and size == 4 and value in ORDERS.values():
+            display.big_endian = value == ORDERS[True]
         else:
             display.mistakes += 1

@@ -1,0 +1,1 @@
+"""The parts of Apple's mac-io chips."""
