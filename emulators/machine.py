@@ -357,7 +357,11 @@ class Machine:
         until = min(tick for tick in (to, self._deadline, None if timer is None else now + timer) if tick is not None)
         if until <= stop:
             self._warp_to = None
-        self.skip_to(min(until, stop))
+        if until < stop and (self._deadline is None or until < self._deadline):
+            self.cpu.skip(max(0, until - now))  # nothing is due: the devices need not be asked
+            self.timeline.now_ns = self.now_ns
+        else:
+            self.skip_to(min(until, stop))
 
     def _halted(self, stop: int, *, skip_idle: bool) -> Outcome | None:
         """None: go on."""

@@ -9,7 +9,8 @@ Theory of operation. The machine belongs to the thread; others only put somethin
 question into the runner's own, and `wake` it: that kicks the processor, or ends a sleep. Whatever is done to the
 machine is done between two of its runs.
 
-A guest that waits costs nothing: the thread sleeps until the machine's next deadline or an input.
+A guest that waits costs nothing: the thread sleeps until the machine's next deadline or an input. One whose deadlines
+are only ticks of its clock sleeps through some of them (`emulators.guest.doze`).
 """
 
 import collections
@@ -19,6 +20,7 @@ from typing import Any, TypeVar
 
 import trio
 
+from emulators.guest.doze import Doze
 from emulators.guest.ends import LiveOutside
 from emulators.guest.inputs import Input
 from emulators.guest.pace import Mode, Pace
@@ -71,6 +73,7 @@ class Runner:
         self.on_spin: Callable[[str], None] | None = None
         """Told in the machine's thread that the guest hangs, and where; "": it does not any more."""
         self._spin = SpinWatch()
+        self._doze = Doze()
         self._event = threading.Event()
         self._asked: collections.deque[Callable[[], None]] = collections.deque()
         self._ending = False
@@ -147,7 +150,9 @@ class Runner:
 
     def _run(self) -> End | None:
         while True:
-            self._event.clear()
+            if self._event.is_set():
+                self._doze.disturb()
+                self._event.clear()
             self._serve()
             if self._ending:
                 return None
@@ -202,7 +207,7 @@ class Runner:
         if self._left and (until is None or until > eager):
             until = eager
         now_ns = clock.monotonic_ns()
-        self.pace.waits(tick, now_ns)
+        self.pace.waits(tick, now_ns, dozes=self._doze.rests(machine.cpu.icount) and not self._left)
         while not self._event.is_set():
             left_ns = self.pace.wait_ns(until, now_ns)
             if left_ns == 0:

@@ -1,9 +1,10 @@
 """Virtual time and the host's: never ahead, caught up while waiting, lost only when much is."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.guest.pace import AHEAD_NS, MOST_LAG_NS, Pace
+from emulators.guest.pace import AHEAD_NS, DOZE_NS, GENTLE_LAG_NS, MOST_LAG_NS, Mode, Pace
 
 HZ = 100_000_000
 S = 1_000_000_000
@@ -45,16 +46,48 @@ def test_host_catches_up_while_it_waits() -> None:
     assert pace.wait_ns(6 * HZ, 5 * S) == 1 * S
 
 
-def test_virtual_makes_up_for_waking_late() -> None:
-    pace = Pace("virtual", HZ, 0, 0)
+@pytest.mark.parametrize("mode", ["virtual", "host"])
+def test_waking_late_is_made_up_for(mode: Mode) -> None:
+    pace = Pace(mode, HZ, 0, 0)
     tick, now = 0, 0
-    for _ in range(250):  # a timer every 4 ms, met 1 ms late each time
+    for _ in range(2500):  # a timer every 4 ms, met 1 ms late each time
         pace.waits(tick, now)
         wait = pace.wait_ns(tick + HZ // 250, now)
         assert wait is not None
         tick, now = tick + HZ // 250, now + wait + S // 1000
-    assert tick == HZ
-    assert now == S + S // 1000
+    assert tick == 10 * HZ
+    assert now - 10 * S <= GENTLE_LAG_NS + S // 1000
+    assert pace.given_up_ns == 0
+
+
+def test_the_last_of_a_lag_is_made_up_for_gently() -> None:
+    """A round trip of 200 ms is measured as 220 ms at most, whatever lag it began with."""
+    pace = Pace("virtual", HZ, 0, 0)
+    pace.waits(HZ, S + GENTLE_LAG_NS)
+    assert pace.woken(HZ, None, S + GENTLE_LAG_NS + S // 5) == HZ + HZ * 22 // 100
+    assert pace.wait_ns(HZ * 2, S + GENTLE_LAG_NS) == S - GENTLE_LAG_NS
+    assert pace.wait_ns(HZ + HZ // 10, S + GENTLE_LAG_NS) == S // 11
+
+
+def test_a_doze_is_slept_through_and_made_up_for_at_once() -> None:
+    pace = Pace("virtual", HZ, 0, 0)
+    tick, now, sleeps = 0, 0, 0
+    while tick < 10 * HZ:  # a timer every 4 ms
+        pace.waits(tick, now, dozes=True)
+        tick += HZ // 250
+        if wait := pace.wait_ns(tick, now):
+            sleeps, now = sleeps + 1, now + wait
+    assert 10 * S <= now <= 10 * S + DOZE_NS
+    assert sleeps < 10 * 36
+    assert pace.given_up_ns == 0
+
+
+def test_what_wakes_a_dozing_guest_finds_it_at_the_present_time() -> None:
+    pace = Pace("virtual", HZ, 0, 0)
+    pace.waits(0, 0, dozes=True)
+    assert pace.wait_ns(HZ // 250, 0) == S // 250 + DOZE_NS
+    assert pace.woken(0, HZ // 250, S // 500) == HZ // 500
+    assert pace.woken(0, HZ // 250, S // 50) == HZ // 250  # with its own timer
 
 
 def test_virtual_does_not_make_up_for_work() -> None:
