@@ -70,8 +70,8 @@ class ShmLink(Link):
         self._ring: Ring | None = ring
         self._sizes = {"ring_octets": ring.ring_octets, "frame_octets": ring.frame_octets}
         self._kind = EndpointKind.RING_LISTENER if ring.listener else EndpointKind.RING_CONNECTOR
-        self._frames = Watched(readable=[ring.frames_fd, control.fileno()])
-        self._room = Watched(readable=[ring.room_fd, control.fileno()])
+        self._watch_ring(ring)
+        self._kept: list[int] = []
         self._closed = False
 
     async def send(self, frames: Sequence[bytes]) -> None:
@@ -118,15 +118,31 @@ class ShmLink(Link):
                 raise LinkClosed("the link is closed")
             self._check_control()
 
+    @property
+    def handed_kind(self) -> EndpointKind | None:
+        """As `Link.handed_kind`."""
+        return self._kind
+
     def hand_over(self) -> HandedOver | None:
-        """As `Link.hand_over`."""
+        """As `Link.hand_over`. Duplicates of the descriptors stay here, for `take_back`."""
         if self._ring is None:
             return None
         self._frames.close()
         self._room.close()
         fd, *others = self._ring.give_away()
         self._ring = None
+        self._kept = [os.dup(one) for one in (fd, *others)]
         return HandedOver(fd, self._kind, tuple(others))
+
+    def take_back(self) -> bool:
+        """As `Link.take_back`: both sides' positions are in the memory."""
+        kept, self._kept = self._kept, []
+        try:
+            self._ring = Ring.from_parts(kept, self._kind is EndpointKind.RING_LISTENER)
+        except (OSError, ValueError):  # the peer has spoilt it, or nothing was handed over
+            return False
+        self._watch_ring(self._ring)
+        return True
 
     def state(self) -> Mapping[str, str | int | float | bool | None]:
         """As `Link.state`."""
@@ -141,6 +157,13 @@ class ShmLink(Link):
         self._control.close()
         if self._ring is not None:
             self._ring.close()
+        for descriptor in self._kept:
+            os.close(descriptor)
+        self._kept = []
+
+    def _watch_ring(self, ring: Ring) -> None:
+        self._frames = Watched(readable=[ring.frames_fd, self._control.fileno()])
+        self._room = Watched(readable=[ring.room_fd, self._control.fileno()])
 
     def _is_good(self, frame: bytes) -> bool:
         if len(frame) < SHORTEST_OCTETS:

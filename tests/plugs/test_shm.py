@@ -108,6 +108,40 @@ async def test_a_sender_waits_for_room_and_nothing_is_lost(short_path: Path) -> 
                 assert received == sent
 
 
+async def test_a_link_that_is_taken_back_goes_on_where_the_forwarder_was(short_path: Path) -> None:
+    with trio.fail_after(PATIENCE_S):
+        async with open_both(short_path / "s") as (connector, listener):
+            for link, peer in ((connector, listener), (listener, connector)):
+                await link.send([frame(1)])
+                handed = link.hand_over()
+                assert handed is not None
+                assert handed.kind is link.handed_kind
+                with pytest.raises(LinkClosed):
+                    await link.receive()
+                await peer.send([frame(2)])
+                handed.close()
+                assert link.take_back()
+                await peer.send([frame(3)])
+                received: list[bytes] = []
+                while len(received) < 2:
+                    received += await link.receive()
+                assert received == [frame(2), frame(3)]
+                assert await peer.receive() == [frame(1)]
+            assert not connector.take_back()  # nothing was handed over
+
+
+async def test_rings_that_the_peer_spoilt_meanwhile_are_not_taken_back(short_path: Path) -> None:
+    with trio.fail_after(PATIENCE_S):
+        async with open_both(short_path / "s") as (connector, listener):
+            handed, spoilt = connector.hand_over(), listener.hand_over()
+            assert handed is not None
+            assert spoilt is not None
+            os.pwrite(spoilt.others[0], b"not rings", 0)
+            handed.close()
+            spoilt.close()
+            assert not connector.take_back()
+
+
 async def test_a_sender_that_waits_hears_of_the_end(short_path: Path) -> None:
     with trio.fail_after(PATIENCE_S):
         async with open_both(short_path / "s") as (connector, listener):

@@ -106,6 +106,12 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--once", action="store_true", help="end when a plug is not there or breaks: do not try again")
     running.add_argument("--python", action="store_true", help="carry frames by the model in Python alone")
     running.add_argument("--no-bypass", action="store_true", help="number and count every frame, also with nothing set")
+    running.add_argument(
+        "--rings",
+        choices=["auto", "yes", "no"],
+        default="auto",
+        help="vde:// through a switch's shared memory where it has some (auto: if nothing is set at the start)",
+    )
     control = parser.add_argument_group("control")
     control.add_argument("--replace", action="store_true", help="set: take back what is not named")
     control.add_argument("--format", choices=["text", "json"], default="text")
@@ -228,7 +234,7 @@ async def _serve(
     """Carry frames until a signal; was it an interrupt?"""
     import trio
 
-    from plugs import registry
+    from plugs import offered_rings, registry
     from plugs.surroundings import Here
     from switch.notify import notify_ready
     from vde import clock
@@ -241,10 +247,13 @@ async def _serve(
     from vde.wire.timer import TimerDescriptor
 
     here = Here(f"wire {name}", lambda text: print(f"vde wire {name}: {text}", file=sys.stderr))
-    left, right = ((lambda vnl=vnl: registry.open_link(vnl, here)) for vnl in vnls)
+    wire = Wire(name, seed, clock.monotonic_ns(), start, read_file)
+    is_plain = wire.clear and not start.schedule and start.markov is None  # else arrivals are to be known exactly
+    by_rings = options.rings == "yes" or (options.rings == "auto" and is_plain)
+    open_link = offered_rings.open_link if by_rings else registry.open_link
+    left, right = ((lambda vnl=vnl: open_link(vnl, here)) for vnl in vnls)
     if not options.once and not ONE_TIME & {grammar.parse(vnl).scheme for vnl in vnls}:
         left, right = (_kept(vnl, attempt, here) for vnl, attempt in zip(vnls, (left, right), strict=True))
-    wire = Wire(name, seed, clock.monotonic_ns(), start, read_file)
     patch = None if options.no_bypass else open_patch
     carrier = None if options.python else NativeCarrier(wire)
     process = WireProcess(wire, (left, right), clock.monotonic_ns, TimerDescriptor, patch, clock.wall_ns, carrier)

@@ -1,8 +1,8 @@
 """Both directions of a wire carried by a thread of the native module, where it can: `vde/wire/native` (Rust).
 
 What it decides is what `direction.py` would have decided, to the bit. It knows neither rules, traces, CoDel nor
-correlations, and tells no observer; and it wants datagram sockets or taps. Nothing is lost when it takes over or gives
-back: frames on their way go over with all that was decided about them.
+correlations, and tells no observer; and it wants datagram sockets, taps or rings. Nothing is lost when it takes over or
+gives back: frames on their way go over with all that was decided about them.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from vde.wire.verdict import PASSED, Tally, Verdict
 
 FATES: Final = (PASSED, "down", "mtu", "loss", "queue", "held", "refused")
 """As `vde/wire/native/src/verdict.rs` numbers them."""
-KINDS: Final = (EndpointKind.DATAGRAM, EndpointKind.TAP)
+KINDS: Final = (EndpointKind.DATAGRAM, EndpointKind.TAP, EndpointKind.RING_LISTENER, EndpointKind.RING_CONNECTOR)
 
 
 def terms(direction: Direction, state: DirectionState) -> dict[str, Any]:
@@ -178,7 +178,7 @@ class NativeWire:
         states = [side.give_away(_Part(self, index)) for index, side in enumerate(self._sides)]
         try:
             self._pump = _native.WirePump(
-                [(handed.fd, handed.kind is EndpointKind.TAP) for handed in (left, right)],
+                [(handed.fd, int(handed.kind), handed.others) for handed in (left, right)],
                 [terms(side, state) for side, state in zip(self._sides, states, strict=True)],
             )
         except BaseException:

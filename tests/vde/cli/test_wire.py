@@ -161,11 +161,12 @@ CHANGES = [
 """Some that the native carrier knows, some that only the model knows, and none."""
 
 
-def test_no_frame_is_lost_when_another_begins_to_carry(short_path: Path, start_switch: StartSwitch) -> None:
+@pytest.mark.parametrize("rings", ["yes", "no"])
+def test_no_frame_is_lost_when_another_begins_to_carry(short_path: Path, start_switch: StartSwitch, rings: str) -> None:
     one, other = start_switch(name="a"), start_switch(name="b")
     control = short_path / "w"
     with (
-        wire(short_path, str(one.directory), str(other.directory), "--delay", "30ms"),
+        wire(short_path, str(one.directory), str(other.directory), "--delay", "30ms", "--rings", rings),
         VdeClient(one.directory) as near,
         VdeClient(other.directory) as beyond,
         WireConnection(control) as connection,
@@ -189,6 +190,21 @@ def test_no_frame_is_lost_when_another_begins_to_carry(short_path: Path, start_s
         assert (statistics["received_frames"], statistics["sent_frames"]) == (number, len(expected))
         assert statistics["dropped"] == {"down": 50}
         assert connection.ask("why", number=1, direction="left-to-right")["why"]["delay_ns"] == 30_000_000
+
+
+@pytest.mark.parametrize(
+    ("options", "modules"),
+    [((), {"ring"}), (("--rings", "no"), {"unix prog"}), (("--delay", "1ms"), {"unix prog"})],
+    ids=["plain", "told not to", "impaired"],
+)
+def test_a_plain_wire_takes_the_rings_that_a_switch_offers(
+    short_path: Path, start_switch: StartSwitch, options: tuple[str, ...], modules: set[str]
+) -> None:
+    one, other = start_switch(name="a"), start_switch(name="b")
+    with wire(short_path, f"vde://{one.directory}[7]", str(other.directory), *options):
+        lines = [line for switch in (one, other) for line in switch.command("port/allprint")]
+        assert any("Port 0007" in line for line in lines)
+        assert {line.split("module ")[1].split(":")[0].strip() for line in lines if "module " in line} == modules
 
 
 def shown(control: str | Path) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 //! `vde._native.WireLane`, `vde._native.WirePump`: impaired wires for Python. Their facade is `vde/wire/native.py`.
 
 use crate::guest_memory::locked;
+use crate::ring;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use std::os::fd::IntoRawFd;
 use std::sync::Mutex;
+use wire_engine::end::End;
 use wire_engine::lane::{Held, Lane, State};
-use wire_engine::pump::{End, Pump};
+use wire_engine::pump::Pump;
 use wire_engine::settings::{Loss, Settings, Shape};
 use wire_engine::verdict::{Fate, Verdict};
 
@@ -210,30 +211,52 @@ impl WireLane {
     }
 }
 
+/// A socket's or tap's descriptor becomes its own; of a ring's it has duplicates.
+fn end((fd, kind, others): &(i32, u8, Vec<i32>)) -> PyResult<End> {
+    match kind {
+        // SAFETY: the caller gives it up; where not all succeeds, it is disowned.
+        0 => unsafe { End::socket(*fd) }.map_err(PyOSError::new_err),
+        // SAFETY: as above.
+        1 => unsafe { End::tap(*fd) }.map_err(PyOSError::new_err),
+        &kind if is_ring(kind) => {
+            let descriptors: Vec<i32> = std::iter::once(*fd).chain(others.iter().copied()).collect();
+            Ok(End::ring(ring::from_parts(ring::duplicates(&descriptors)?, kind == 2)?))
+        }
+        kind => Err(PyValueError::new_err(format!("{kind}: no kind of end that a wire's thread knows"))),
+    }
+}
+
+fn is_ring(kind: u8) -> bool {
+    matches!(kind, 2 | 3)
+}
+
 /// Two directions between two descriptors, carried by a thread.
 #[pyclass(frozen, module = "vde._native")]
 pub struct WirePump(Mutex<Option<Pump>>);
 
 #[pymethods]
 impl WirePump {
-    /// `ends`: (descriptor, is it a tap's) of each, which are the pump's from now on if this succeeds.
+    /// `ends`: (descriptor, its `EndpointKind`, others that go with it) of each, which are the pump's from now on if
+    /// this succeeds.
     #[new]
-    fn new(ends: [(i32, bool); 2], terms: [Terms; 2]) -> PyResult<Self> {
+    fn new(ends: [(i32, u8, Vec<i32>); 2], terms: [Terms; 2]) -> PyResult<Self> {
         let [there, back] = terms.map(Terms::lane);
         let lanes = [there?, back?];
-        let end = |(fd, is_tap)| {
-            // SAFETY: the caller gives it up; where not all succeeds, it is let go below.
-            unsafe { End::new(fd, is_tap) }.map_err(PyOSError::new_err)
-        };
-        let left = end(ends[0])?;
-        let right = match end(ends[1]) {
+        let left = end(&ends[0])?;
+        let right = match end(&ends[1]) {
             Ok(right) => right,
             Err(error) => {
-                let _ = left.fd.into_raw_fd(); // stays the caller's
+                left.disown(); // stays the caller's
                 return Err(error);
             }
         };
-        Pump::start([left, right], lanes).map(|pump| WirePump(Mutex::new(Some(pump)))).map_err(PyOSError::new_err)
+        let pump = Pump::start([left, right], lanes).map_err(PyOSError::new_err)?;
+        for (fd, kind, others) in ends {
+            if is_ring(kind) {
+                drop(ring::take::<6>(std::iter::once(fd).chain(others).collect())?); // the duplicates do
+            }
+        }
+        Ok(WirePump(Mutex::new(Some(pump))))
     }
 
     /// Readable when an end has failed.

@@ -6,6 +6,7 @@
 
 pub mod chance;
 mod corrupt;
+pub mod end;
 pub mod lane;
 mod line;
 mod loss;

@@ -1,9 +1,10 @@
 //! The thread that carries frames between two descriptors through two lanes.
 //!
 //! It waits for frames, and for the earliest moment at which one is due: a little less than that long (what waking up
-//! took of late), and then by looking at the clock. A frame's time of arrival is the kernel's where the descriptor is a
-//! socket. A descriptor that takes no frames stops the reading of its own direction only.
+//! took of late), and then by looking at the clock. A frame's time of arrival is the kernel's where the end is a socket,
+//! and that of its reading elsewhere. An end that takes no frames stops the reading of its own direction only.
 
+use crate::end::{End, check};
 use crate::lane::Lane;
 use crate::reader::Reader;
 use crate::sender::Sender;
@@ -23,42 +24,6 @@ const EARLY_LEAST_NS: i64 = 10_000;
 const EARLY_MOST_NS: i64 = 300_000;
 /// Frames given to a descriptor that have not left yet, at which no more are taken from the lane.
 const SENDING_MOST: usize = 64;
-
-/// One end.
-pub struct End {
-    pub fd: OwnedFd,
-    /// Frames are read and written, not received and sent.
-    pub is_tap: bool,
-    /// An empty message is the end.
-    pub is_connection: bool,
-}
-
-impl End {
-    /// Make it ready: non-blocking, and telling arrivals if it is a socket.
-    ///
-    /// # Safety
-    /// `fd` is nobody else's from now on, if this succeeds.
-    pub unsafe fn new(fd: RawFd, is_tap: bool) -> io::Result<End> {
-        // SAFETY: F_GETFL and F_SETFL take no pointer; a bad descriptor is answered with EBADF.
-        let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
-        // SAFETY: as above.
-        check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
-        let mut kind = 0i32;
-        if !is_tap {
-            let (mut length, on) = (size_of::<i32>() as libc::socklen_t, 1i32);
-            // SAFETY: there is room for an int, as is said, and both live during the call.
-            check(unsafe {
-                libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_TYPE, (&raw mut kind).cast(), &mut length)
-            })?;
-            // SAFETY: the value is an int, as long as is said, and lives during the call.
-            check(unsafe {
-                libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, (&raw const on).cast(), length)
-            })?;
-        }
-        // SAFETY: it is open; the caller gives it up.
-        Ok(End { fd: unsafe { OwnedFd::from_raw_fd(fd) }, is_tap, is_connection: kind == libc::SOCK_SEQPACKET })
-    }
-}
 
 /// An end failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +60,7 @@ impl Pump {
         });
         let thread = {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name("wire".into()).spawn(move || Thread::new(&shared, &ends).run())?
+            std::thread::Builder::new().name("wire".into()).spawn(move || Thread::new(&shared, ends).run())?
         };
         Ok(Pump { shared, thread: Some(thread) })
     }
@@ -139,7 +104,7 @@ impl Drop for Pump {
 
 struct Thread<'a> {
     shared: &'a Shared,
-    ends: &'a [End; 2],
+    ends: [End; 2],
     /// Of each lane, to the other end.
     senders: [Sender; 2],
     reader: Reader,
@@ -148,7 +113,7 @@ struct Thread<'a> {
 }
 
 impl<'a> Thread<'a> {
-    fn new(shared: &'a Shared, ends: &'a [End; 2]) -> Self {
+    fn new(shared: &'a Shared, ends: [End; 2]) -> Self {
         Thread {
             shared,
             ends,
@@ -183,7 +148,7 @@ impl<'a> Thread<'a> {
         let mut earliest: Option<i64> = None;
         let mut lanes = locked(&self.shared.lanes);
         for (index, lane) in lanes.iter_mut().enumerate() {
-            let (sender, sink) = (&mut self.senders[index], &self.ends[1 - index]);
+            let (sender, sink) = (&mut self.senders[index], &mut self.ends[1 - index]);
             lane.advance(now_ns);
             loop {
                 while sender.len() < SENDING_MOST {
@@ -193,7 +158,7 @@ impl<'a> Thread<'a> {
                 if sender.is_empty() || sender.blocked {
                     break;
                 }
-                sender.send(sink.fd.as_raw_fd(), sink.is_tap, |held| lane.refused(held));
+                sender.send(sink, |held| lane.refused(held));
             }
             if !sender.blocked {
                 earliest = [earliest, lane.next_deadline()].into_iter().flatten().min();
@@ -204,16 +169,14 @@ impl<'a> Thread<'a> {
 
     /// Until a frame is there (which ends have some), or `deadline`.
     fn wait(&mut self, deadline: Option<i64>) -> [bool; 2] {
-        let mut fds = [self.shared.wake.as_raw_fd(), -1, -1].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
-        fds[0].events = libc::POLLIN;
-        for index in 0..2 {
-            // A blocked sink stops its source; it is asked for room.
-            let reads = !self.senders[index].blocked && !self.broken;
-            let room = self.senders[1 - index].blocked && !self.broken;
-            let events = if reads { libc::POLLIN } else { 0 } | if room { libc::POLLOUT } else { 0 };
-            if events != 0 {
-                fds[1 + index].fd = self.ends[index].fd.as_raw_fd();
-                fds[1 + index].events = events;
+        let mut fds = [-1; 5].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+        fds[0].fd = self.shared.wake.as_raw_fd();
+        for (index, end) in self.ends.iter().enumerate().filter(|_| !self.broken) {
+            if !self.senders[index].blocked {
+                fds[1 + index].fd = end.frames_fd(); // a blocked sink stops its source
+            }
+            if self.senders[1 - index].blocked {
+                (fds[3 + index].fd, fds[3 + index].events) = end.room();
             }
         }
         let asked_ns = deadline.map(|at| at - clock(libc::CLOCK_MONOTONIC));
@@ -230,11 +193,11 @@ impl<'a> Thread<'a> {
             clear(&self.shared.wake);
         }
         for index in 0..2 {
-            if fds[1 + index].revents & (libc::POLLOUT | libc::POLLERR | libc::POLLHUP) != 0 {
+            if fds[3 + index].revents != 0 {
                 self.senders[1 - index].blocked = false;
             }
         }
-        [1, 2].map(|index| fds[index].revents & !libc::POLLOUT != 0)
+        [1, 2].map(|index| fds[index].revents != 0)
     }
 
     /// The time asked for has passed: wait for the very moment, and learn how late waking was.
@@ -256,15 +219,12 @@ impl<'a> Thread<'a> {
     }
 
     fn read(&mut self, index: usize) {
-        let end = &self.ends[index];
-        let fd = end.fd.as_raw_fd();
-        let count = match if end.is_tap { self.reader.reads(fd) } else { self.reader.messages(fd) } {
-            Ok(count) => count,
+        let end = &mut self.ends[index];
+        let (count, is_connection) = match self.reader.take(end) {
+            Ok(count) => (count, end.is_connection()),
             Err(error) => {
                 let errno = error.raw_os_error().unwrap_or(libc::EIO);
-                let passes = matches!(errno, libc::EAGAIN | libc::EINTR)
-                    || !end.is_tap && !end.is_connection && matches!(errno, libc::ECONNREFUSED | libc::ECONNRESET);
-                if !passes {
+                if !end.survives(errno) {
                     self.fail(index, errno);
                 }
                 return;
@@ -277,7 +237,7 @@ impl<'a> Thread<'a> {
             let lane = &mut locked(&self.shared.lanes)[index];
             for (frame, stamp_ns) in (0..count).map(|at| self.reader.frame(at)) {
                 if frame.len() < SHORTEST_OCTETS {
-                    ended |= frame.is_empty() && end.is_connection;
+                    ended |= frame.is_empty() && is_connection;
                     continue;
                 }
                 let at_ns = stamp_ns + offset_ns;
@@ -307,10 +267,6 @@ fn clock(clock: libc::clockid_t) -> i64 {
 /// A panic elsewhere has been told already.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn check(result: i32) -> io::Result<i32> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 fn eventfd() -> io::Result<OwnedFd> {

@@ -1,7 +1,9 @@
 //! Frames that are there on a descriptor, with the times of their arrival.
 
+use crate::end::{End, Road};
+use frame_ring::{Broken, Ring};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 
 /// At most so many a turn, as the switch's forwarder.
@@ -42,8 +44,35 @@ impl Reader {
         }
     }
 
+    /// Take frames that are there; how many.
+    pub fn take(&mut self, end: &mut End) -> io::Result<usize> {
+        match &mut end.0 {
+            Road::Socket { fd, .. } => self.messages(fd.as_raw_fd()),
+            Road::Tap(fd) => self.reads(fd.as_raw_fd()),
+            Road::Ring(ring) => self.pops(ring),
+        }
+    }
+
+    /// From a ring, which has none then or stays readable.
+    fn pops(&mut self, ring: &mut Ring) -> io::Result<usize> {
+        let mut count = 0;
+        while count < FRAMES {
+            let slot = &mut self.arena[count * SLOT_OCTETS..][..SLOT_OCTETS];
+            match ring.pop(slot).map_err(broken)? {
+                Some(popped) if popped.truncated => {} // longer than the peer was told
+                Some(popped) => {
+                    (self.lengths[count], self.stamps_ns[count]) = (popped.octets, 0);
+                    count += 1;
+                }
+                None => break,
+            }
+        }
+        ring.sleep().map_err(broken)?;
+        Ok(count)
+    }
+
     /// Take messages that are there from a socket; how many.
-    pub fn messages(&mut self, fd: RawFd) -> io::Result<usize> {
+    fn messages(&mut self, fd: RawFd) -> io::Result<usize> {
         for index in 0..FRAMES {
             let slot = &mut self.arena[index * SLOT_OCTETS..][..SLOT_OCTETS];
             self.iovecs[index] = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: SLOT_OCTETS };
@@ -65,7 +94,7 @@ impl Reader {
     }
 
     /// Take frames that are there from a tap; how many.
-    pub fn reads(&mut self, fd: RawFd) -> io::Result<usize> {
+    fn reads(&mut self, fd: RawFd) -> io::Result<usize> {
         for index in 0..FRAMES {
             let slot = &mut self.arena[index * SLOT_OCTETS..][..SLOT_OCTETS];
             // SAFETY: `slot` has the room that is said.
@@ -99,6 +128,10 @@ fn stamp(header: &libc::msghdr) -> i64 {
         }
     }
     0
+}
+
+fn broken(_: Broken) -> io::Error {
+    io::Error::from_raw_os_error(libc::EPROTO)
 }
 
 /// A system call's result, once no signal interrupts it.

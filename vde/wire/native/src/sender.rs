@@ -1,9 +1,11 @@
 //! Frames that are due, until the descriptor has taken them.
 
+use crate::end::{End, Road};
 use crate::lane::Held;
+use frame_ring::{Pushed, Ring};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 /// Messages of one system call.
 const BATCH: usize = 32;
@@ -35,10 +37,14 @@ impl Sender {
     }
 
     /// Send until there are none, or the descriptor takes no more now. Those that it refuses go to `refused`.
-    pub fn send(&mut self, fd: RawFd, is_tap: bool, mut refused: impl FnMut(Held)) {
+    pub fn send(&mut self, end: &mut End, mut refused: impl FnMut(Held)) {
         self.blocked = false;
         while let Some(first) = self.frames.front() {
-            let result = if is_tap { write(fd, &first.frame) } else { messages(fd, &self.frames) };
+            let result = match &mut end.0 {
+                Road::Socket { fd, .. } => messages(fd.as_raw_fd(), &self.frames),
+                Road::Tap(fd) => write(fd.as_raw_fd(), &first.frame),
+                Road::Ring(ring) => pushes(ring, &self.frames),
+            };
             match result {
                 Ok(sent) => drop(self.frames.drain(..sent.max(1))),
                 Err(error) => match error.raw_os_error() {
@@ -53,6 +59,27 @@ impl Sender {
                 },
             }
         }
+    }
+}
+
+/// How many of the first frames a ring took; EAGAIN: none, and its descriptor will tell of room.
+fn pushes(ring: &mut Ring, frames: &VecDeque<Held>) -> io::Result<usize> {
+    let refused = || io::Error::from_raw_os_error(libc::EPROTO);
+    let mut count = 0;
+    let mut outcome = Ok(Pushed::Taken);
+    for held in frames {
+        outcome = ring.push(&[&held.frame]);
+        if !matches!(outcome, Ok(Pushed::Taken)) {
+            break;
+        }
+        count += 1;
+    }
+    ring.publish();
+    match outcome.map_err(|_| refused())? {
+        _ if count > 0 => Ok(count),
+        Pushed::Full if ring.wait_for_room().map_err(|_| refused())? => Err(io::Error::from_raw_os_error(libc::EINTR)),
+        Pushed::Full => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
+        _ => Err(io::Error::from_raw_os_error(libc::EMSGSIZE)),
     }
 }
 
