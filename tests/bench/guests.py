@@ -127,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--accel", default="tcg", help="QEMU's: kvm where the machine can run a PC's real mode (tcg)")
     parser.add_argument("--no-vdeshm", action="store_true", help="leave shared memory out")
     args = parser.parse_args(arguments)
+    machine.end_in_order()
     names = ["vde_switch", "vdeswitch"] + ([] if args.no_vdeshm else ["vdeswitch, vdeshm"])
     try:
         with ExitStack() as stack:

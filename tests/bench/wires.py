@@ -4,7 +4,9 @@
   namespaces of ours; needs CAP_NET_ADMIN), measured by the same sender; one table.
 * **throughput**: frames a second through `wirefilter -v` and through `vde wire`, in turns, with nothing set, and with a
   delay; and the processor time of the wire's process for each. Between two ends that cost next to nothing
-  (`tests.bench.wire_ends`), so that the wire is what is measured; between two of our switches; between two of Debian's.
+  (`tests.bench.wire_ends`), so that the wire is what is measured; between two of our switches, whose clients use
+  sockets (`vdeswitch`) or shared memory (`vdeshm`); between two of Debian's. The load's clients are the same
+  libvdeplug's for both wires.
 
 Times of arrival are the kernel's (SO_TIMESTAMPNS), so that they do not depend on when we are scheduled.
 """
@@ -305,6 +307,13 @@ def accuracy() -> None:
         print(f"| {setting.title} | {setting.expected} | {' | '.join(cells)} |", flush=True)  # noqa: T201
 
 
+BETWEEN = ("ends", "vdeswitch", "vdeshm", "vde_switch")
+CONTESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "nothing set": ((), ()),
+    "delay 1 ms": (("-d", "1"), ("delay=1ms",)),
+}
+"""wirefilter's options, and our settings."""
+
 # -- throughput --------------------------------------------------------------------------------------------------------
 
 
@@ -348,7 +357,7 @@ def _between_ends(command: Callable[[str, str], Sequence[str]]) -> Iterator[tupl
             process.communicate()
 
 
-def throughput(runs: int, seconds: float, sizes: Sequence[int], between: str) -> None:
+def throughput(runs: int, seconds: float, sizes: Sequence[int], between: str, settings: Sequence[str]) -> None:
     """Frames a second, in turns."""
 
     def directory(url: str) -> str:
@@ -360,15 +369,15 @@ def throughput(runs: int, seconds: float, sizes: Sequence[int], between: str) ->
     def wire(left: str, right: str, *more: str) -> list[str]:
         return [str(BIN / "vde"), "wire", directory(left), directory(right), *more]
 
-    contests = {
-        "nothing set": ((), ()),
-        "delay 1 ms": (("-d", "1"), ("delay=1ms",)),
-    }
+    scheme = "vdeshm://{}" if between == "vdeshm" else "{}"
+    module = Path(__file__).parents[2] / "target" / "release"
+    environment = {**os.environ, "VDEPLUGIN_PATH": str(module)} if between == "vdeshm" else None
     head = "| settings | octets | wirefilter, frames/s | vde wire, frames/s | ratio | runs | ns of CPU a frame |"
     print(f"{head}\n|{'---|' * 7}")  # noqa: T201
     with TemporaryDirectory(prefix="bench-wires-") as home:
         program = build_pump(Path(home)) if between == "ends" else build(Path(home))
-        for title, (theirs, mine) in contests.items():
+        for title in settings:
+            theirs, mine = CONTESTS[title]
             for size in sizes:
                 rates: tuple[list[float], list[float]] = ([], [])
                 costs: tuple[list[float], list[float]] = ([], [])
@@ -388,7 +397,14 @@ def throughput(runs: int, seconds: float, sizes: Sequence[int], between: str) ->
                             continue
                         with _joined(command, bool(side), between) as (left, right, pid):
                             load = Load("pairs", size, pairs=1, seconds=seconds)
-                            measured = run(program, left, load, pid, receiver_url=right)
+                            measured = run(
+                                program,
+                                scheme.format(left),
+                                load,
+                                pid,
+                                receiver_url=scheme.format(right),
+                                environment=environment,
+                            )
                         rates[side].append(measured.frames_per_s)
                         costs[side].append(measured.switch_cpu_ns_per_frame)
                 ratios = [ours / others for others, ours in zip(*rates, strict=True)]
@@ -404,18 +420,18 @@ def main() -> None:
     parser.add_argument("--scenario", nargs="+", choices=["accuracy", "throughput"], default=["accuracy", "throughput"])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument(
-        "--between", nargs="+", choices=["ends", "vdeswitch", "vde_switch"], default=["ends", "vdeswitch", "vde_switch"]
-    )
+    parser.add_argument("--between", nargs="+", choices=BETWEEN, default=BETWEEN)
+    parser.add_argument("--settings", nargs="+", choices=CONTESTS, default=list(CONTESTS), help="of throughput")
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 1514])
     options = parser.parse_args()
+    machine.end_in_order()
     if "accuracy" in options.scenario:
         accuracy()
     if "throughput" in options.scenario:
         for between in options.between:
             print(f"\nbetween {between}:\n")  # noqa: T201
             with machine.alone(300.0), machine.awake(True):
-                throughput(options.runs, options.seconds, options.sizes, between)
+                throughput(options.runs, options.seconds, options.sizes, between, options.settings)
 
 
 if __name__ == "__main__":
