@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from emulators.boards.pc import TICKS_HZ, Params, build
 from emulators.devices.input.keys import US, chord, strokes
 from emulators.devices.video.picture import Frame, TextScreen
 from emulators.machine import Done, Idle, Machine, Reset
-from emulators.outside import Bench
+from emulators.outside import Bench, DiskEnd
 from vde.image import store
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
@@ -29,8 +29,8 @@ VDE = str(Path(sys.executable).parent / "vde")
 class Screen:
     """A machine, its screen and its keyboard, without any real time."""
 
-    def __init__(self, params: Params) -> None:
-        self.outside = Bench()
+    def __init__(self, params: Params, disks: Sequence[DiskEnd] = ()) -> None:
+        self.outside = Bench(disk_list=disks)
         self.machine: Machine = build(params, self.outside)
 
     def look(self) -> TextScreen | Frame:
