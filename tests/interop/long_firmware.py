@@ -14,6 +14,8 @@ pytestmark = [pytest.mark.interop, pytest.mark.slow]
 MEMTEST = Path("/boot/memtest86+ia32.bin")
 PASS_S = 2000
 """In virtual time; 1110 were seen."""
+LONG_TESTS = {4, 5, 6, 8, 9, 10}
+"""Of its eleven; the others take less than the second between two looks."""
 
 
 def test_memtest86_makes_a_full_pass_over_16_mib_without_an_error(tmp_path: Path) -> None:
@@ -43,4 +45,4 @@ def test_memtest86_makes_a_full_pass_over_16_mib_without_an_error(tmp_path: Path
         assert errors is not None, shown
         assert errors[1] == "0", shown
     assert re.search(r"Pass:  1 +Errors: 0", "\n".join(screen.lines())), screen.lines()
-    assert tests >= set(range(1, 11)), tests
+    assert tests >= LONG_TESTS, tests

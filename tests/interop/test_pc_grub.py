@@ -1,4 +1,4 @@
-"""GRUB of Debian's grub-rescue-pc on the PC's own screen and keyboard: its menu, its prompt, an entry that it starts."""
+"""GRUB of Debian's grub-rescue-pc on the PC's own screen and keyboard: its menu and its prompt."""
 
 import os
 import subprocess
