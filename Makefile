@@ -36,7 +36,8 @@ test-oracles: $(VENV)/.tools
 
 test-pc: $(VENV)/.built
 	@setup/install-packages test
-	$(PYTEST) tests/interop/long_pc.py tests/interop/long_cards.py tests/interop/long_firmware.py
+	$(PYTEST) tests/interop/long_pc.py tests/interop/long_cards.py tests/interop/long_firmware.py \
+		tests/interop/long_rest.py tests/interop/long_bochsrc.py
 
 unit: $(VENV)/.built
 	$(PYTEST) -m 'not interop and not slow'

@@ -84,7 +84,7 @@ class Said:
         nics, disks: as `--nic` and `--disk` take them.
         consoles: as `--console` takes them, by name.
         clock: as `--clock` takes it, or "".
-        unused: what has no counterpart.
+        unused: what has no counterpart, each with its place in the file.
     """
 
     options: Mapping[str, Any]

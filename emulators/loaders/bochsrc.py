@@ -4,7 +4,7 @@ Reference: bochsrc(5) and the commented sample file of Bochs 2.7.
 
 A line is `option: word, word=value, "quoted, word"`; `#` begins a comment; `#include "FILE"` reads another file;
 `$NAME` is of the environment. Later lines win. Unknown options are nobody's fault: people have files of many years.
-They are named, and so are values that could not be followed.
+They are named, each with its file and line, and so are values that could not be followed.
 
 Limits: `MOST_OCTETS` a file, `MOST_LINES` in all, includes `MOST_DEPTH` deep. Errors name file and line.
 """
@@ -22,6 +22,8 @@ MOST_OCTETS: Final = 1 << 20
 MOST_LINES: Final = 20_000
 MOST_LINE: Final = 4096
 MOST_DEPTH: Final = 8
+SHOWN: Final = 40
+"""Characters of a name or value in a message. Chosen."""
 
 CPU_MODELS: Final = {
     "i386": "486",
@@ -45,6 +47,7 @@ CLOCKS: Final = {"none": "virtual", "slowdown": "host", "realtime": "host", "bot
 ATA: Final = re.compile(r"ata([0-3])-(master|slave)")
 OWN_BIOS: Final = ("BIOS-bochs", "BIOS-qemu", "bios.bin-")
 """Names of BIOSes that come with Bochs: SeaBIOS is ours."""
+ISA_NIC_IRQS: Final = (5, 7)
 SAME: Final = frozenset({"pci", "keyboard", "mouse", "ata0", "ata1", "vga", "floppy_bootsig_check", "port_e9_hack"})
 """What the PC has in any case, so that there is nothing to say about it."""
 
@@ -68,11 +71,15 @@ def read(path: Path, environment: Mapping[str, str]) -> Said:
         ConfigError: it cannot be read, or a value cannot be one; names file and line.
     """
     machine = _Machine()
+    unused: dict[str, str] = {}
     for place, name, words in _lines(path, environment, 0, [MOST_LINES]):
         try:
             _take(machine, name, words)
         except ValueError as error:
-            raise ConfigError(f"{place}: {name}: {error}") from None
+            raise ConfigError(f"{place}: {name[:SHOWN]}: {error}") from None
+        for what in machine.unused:
+            unused.setdefault(what, place)
+        machine.unused.clear()
     disks = [machine.floppies[name] for name in sorted(machine.floppies)]
     disks += [machine.drives[place] for place in sorted(machine.drives)]
     if machine.roms:
@@ -83,7 +90,7 @@ def read(path: Path, environment: Mapping[str, str]) -> Said:
         disks=tuple(disks),
         consoles=machine.consoles,
         clock=machine.clock,
-        unused=tuple(machine.unused),
+        unused=tuple(f"{place}: {what}" for what, place in unused.items()),
     )
 
 
@@ -148,7 +155,7 @@ def _number(text: str) -> int:
     try:
         return int(text, 0)
     except ValueError:
-        raise ValueError(f"{text[:40]!r}: a number was expected") from None
+        raise ValueError(f"{text[:SHOWN]!r}: a number was expected") from None
 
 
 def _take(machine: _Machine, name: str, words: dict[str, str]) -> None:
@@ -173,7 +180,7 @@ def _take(machine: _Machine, name: str, words: dict[str, str]) -> None:
     elif name == "boot":
         first = next(iter(words), "")
         if first not in BOOT:
-            raise ValueError(f"{first[:40]!r}: one of {', '.join(BOOT)} was expected")
+            raise ValueError(f"{first[:SHOWN]!r}: one of {', '.join(BOOT)} was expected")
         machine.options["boot"] = BOOT[first]
     elif name in ("ne2k", "e1000"):
         _nic(machine, name, words, off=off)
@@ -182,7 +189,7 @@ def _take(machine: _Machine, name: str, words: dict[str, str]) -> None:
     elif name == "clock":
         _clock(machine, words)
     elif name not in SAME and not off:
-        machine.unused[name] = None
+        machine.unused[name[:SHOWN]] = None
 
 
 def _cpu(machine: _Machine, words: dict[str, str]) -> None:
@@ -190,7 +197,7 @@ def _cpu(machine: _Machine, words: dict[str, str]) -> None:
     if model is None:
         return
     if model not in CPU_MODELS:
-        machine.unused[f"cpu: model={model[:40]}"] = None
+        machine.unused[f"cpu: model={model[:SHOWN]}"] = None
     machine.options["cpu"] = CPU_MODELS.get(model, "pentium3")
 
 
@@ -199,7 +206,7 @@ def _floppy(machine: _Machine, name: str, words: dict[str, str]) -> None:
     if not path or words.get("status") == "ejected":
         return
     if path.startswith("/dev/"):
-        machine.unused[f"{name}: {path[:40]}"] = None
+        machine.unused[f"{name}: {path[:SHOWN]}"] = None
         return
     machine.floppies[name] = f"floppy,file={path},{'ro' if words.get('write_protected') == '1' else 'rw'}"
 
@@ -208,16 +215,16 @@ def _drive(machine: _Machine, place: tuple[int, str], name: str, words: dict[str
     path, kind = words.get("path", ""), words.get("type", "disk")
     mode = words.get("mode", "flat")
     if kind not in ("disk", "cdrom"):
-        raise ValueError(f"type={kind[:40]}: disk or cdrom was expected")
+        raise ValueError(f"type={kind[:SHOWN]}: disk or cdrom was expected")
     if kind == "cdrom":
         if path.startswith("/dev/") or words.get("status") == "ejected" or not path:
-            machine.unused[f"{name}: {path[:40] or 'no disc'}"] = None
+            machine.unused[f"{name}: {path[:SHOWN] or 'no disc'}"] = None
         else:
             machine.drives[place] = f"cdrom,file={path},ro"
     elif not path:
         raise ValueError("no path")
     elif mode not in DISK_MODES:
-        machine.unused[f"{name}: mode={mode[:40]}"] = None
+        machine.unused[f"{name}: mode={mode[:SHOWN]}"] = None
     else:
         machine.drives[place] = f"ide,file={path}{DISK_MODES[mode] or ',rw'}"
 
@@ -237,10 +244,16 @@ def _nic(machine: _Machine, name: str, words: dict[str, str], *, off: bool) -> N
     else:
         vnl = "none"
         if module != "null":
-            machine.unused[f"{name}: ethmod={module[:40]}"] = None
+            machine.unused[f"{name}: ethmod={module[:SHOWN]}"] = None
     isa = name == "ne2k" and (words.get("type") == "isa" or ("type" not in words and "ioaddr" in words))
     if isa and _number(words.get("ioaddr", "0x300")) != 0x300:
-        machine.unused[f"{name}: ioaddr={words['ioaddr'][:40]}"] = None
+        machine.unused[f"{name}: ioaddr={words['ioaddr'][:SHOWN]}"] = None
+    if isa:
+        irq = _number(words.get("irq", "5"))
+        if irq in ISA_NIC_IRQS:
+            machine.options["isa_irq"] = irq
+        else:
+            machine.unused[f"{name}: irq={irq} (the card has 5)"] = None
     model = "ne2000-isa" if isa else "ne2000" if name == "ne2k" else name
     mac = f"mac={words['mac']}," if "mac" in words else ""
     machine.nics[card] = f"{model},{mac}{vnl}"
@@ -256,15 +269,15 @@ def _serial(machine: _Machine, name: str, words: dict[str, str], *, off: bool) -
     elif mode == "term" and device in ("", "/dev/tty"):
         machine.consoles[console] = "stdio"
     else:
-        machine.unused[f"{name}: mode={mode[:40]}"] = None
+        machine.unused[f"{name}: mode={mode[:SHOWN]}"] = None
 
 
 def _clock(machine: _Machine, words: dict[str, str]) -> None:
     sync, start = words.get("sync", "none"), words.get("time0", "")
     if sync not in CLOCKS:
-        raise ValueError(f"sync={sync[:40]}: one of {', '.join(CLOCKS)} was expected")
+        raise ValueError(f"sync={sync[:SHOWN]}: one of {', '.join(CLOCKS)} was expected")
     machine.clock = CLOCKS[sync]
     if start.isdigit():
         machine.options["date"] = int(start)
     elif start:
-        machine.unused[f"clock: time0={start[:40]}"] = None
+        machine.unused[f"clock: time0={start[:SHOWN]}"] = None

@@ -242,8 +242,8 @@ def _read_bochsrc(spec: "BoardSpec", args: argparse.Namespace, given: dict[str, 
     args.nic, args.disk = args.nic or list(said.nics), args.disk or list(said.disks)
     args.console = args.console or [f"{name}={place}" for name, place in said.consoles.items()]
     args.clock = args.clock or said.clock or None
-    if said.unused:
-        print(f"vde guest: {args.bochsrc}: not used: {', '.join(said.unused)}", file=sys.stderr)
+    for what in said.unused:
+        print(f"vde guest: {what}: not used", file=sys.stderr)
 
 
 def _status(result: "Result") -> int:

@@ -41,6 +41,19 @@ def said(tmp_path: Path, text: str) -> Said:
     return bochsrc.read(path, {"HOME": "/home/u", "BXSHARE": "/usr/share/bochs"})
 
 
+def unused(found: Said) -> list[tuple[int, str]]:
+    """Line and what, of `…/bochsrc:LINE: WHAT`."""
+    parts = [text.rpartition("/bochsrc:")[2].split(": ", 1) for text in found.unused]
+    return [(int(line), what) for line, what in parts]
+
+
+def test_the_card_has_the_interrupt_that_the_file_says(tmp_path: Path) -> None:
+    found = said(tmp_path, "ne2k: ioaddr=0x300, irq=7, ethmod=null\n")
+    assert found.options == {"isa_irq": 7}
+    assert found.nics == ("ne2000-isa,none",)
+    assert found.unused == ()
+
+
 def test_what_has_a_counterpart(tmp_path: Path) -> None:
     found = said(tmp_path, TEXT)
     assert found.options == {
@@ -59,7 +72,13 @@ def test_what_has_a_counterpart(tmp_path: Path) -> None:
     assert found.nics == ("e1000,mac=52:54:00:12:34:56,nat://", "ne2000-isa,mac=b0:c4:20:00:00:01,vde:///tmp/vde.ctl")
     assert found.consoles == {"serial0": "file:serial.out"}
     assert found.clock == "host"
-    assert found.unused == ("romimage", "floppyb: /dev/fd1", "sb16", "panic")
+    assert unused(found) == [
+        (4, "romimage"),
+        (7, "floppyb: /dev/fd1"),
+        (13, "ne2k: irq=9 (the card has 5)"),
+        (18, "sb16"),
+        (19, "panic"),
+    ]
     assert BOARD.read(found.options).memory == 64 << 20
 
 
@@ -70,7 +89,7 @@ def test_includes_later_lines_and_other_formats(tmp_path: Path) -> None:
     found = said(tmp_path, 'megs: 64\n#include "more"\nata1-slave: type=disk, mode=sparse, path=s\n')
     assert found.options == {"memory": 32 << 20, "boot": "floppy"}
     assert found.disks == ("ide,file=c.vdi,format=vdi",)
-    assert found.unused == ("ata1-slave: mode=sparse",)
+    assert unused(found) == [(3, "ata1-slave: mode=sparse")]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +118,7 @@ def test_what_is_wrong_is_shown_with_its_line(tmp_path: Path, text: str, message
 def test_the_sample_of_bochs_itself(tmp_path: Path) -> None:
     found = said(tmp_path, gzip.decompress(SAMPLE.read_bytes()).decode("latin-1"))
     assert found.options["memory"] == 512 << 20
-    assert "sb16" in found.unused
+    assert "sb16" in [what for _, what in unused(found)]
 
 
 @pytest.mark.fuzz
@@ -110,4 +129,4 @@ def test_any_file_is_read_or_refused(tmp_path: Path, lines: list[str], cut: int)
         found = said(tmp_path, "\n".join(line[cut:] for line in lines))
     except ConfigError:
         return
-    assert all(len(word) < 200 for word in found.unused if ":" in word)
+    assert all(len(what) < 100 for _, what in unused(found))
