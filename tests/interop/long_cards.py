@@ -9,8 +9,20 @@ from tests.tools import NeedTool
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 peer = short.peer
+MODELS = {
+    "pcnet": "pcnet32",
+    "virtio": "virtio_net",
+    "e1000": "e1000",
+    "rtl8139": "8139too",
+    "ne2000": "ne2k-pci",
+    "ne2000-isa": "ne",
+}
 
 
 @pytest.mark.parametrize("card", short.SLOW_CARDS, ids=lambda card: f"{card.board}-{card.model}")
 def test_a_card_under_its_driver(card: short.Card, peer: short.Peer, need_tool: NeedTool, short_path: Path) -> None:
     short.test_a_card_under_its_driver(card, peer, need_tool, short_path)
+
+
+def test_one_card_of_each_kind_in_a_pc(peer: short.Peer, start_switch: short.Started) -> None:
+    short.cards_at_once("pc", MODELS, peer, start_switch, words="ne.io=0x300 ne.irq=5")

@@ -244,19 +244,25 @@ def wait_for_carrier_errors(guest: ConsoleGuest) -> None:
 
 
 def test_five_cards_at_once(peer: Peer, start_switch: Started) -> None:
-    store.pull("debian-malta")
-    models = ["e1000", "rtl8139", "ne2000", "pcnet", "virtio"]
-    drivers = ["e1000", "8139too", "ne2k-pci", "pcnet32", "virtio_net"]
+    models = {"e1000": "e1000", "rtl8139": "8139too", "ne2000": "ne2k-pci", "pcnet": "pcnet32", "virtio": "virtio_net"}
+    cards_at_once("malta", models, peer, start_switch)
+
+
+def cards_at_once(board: str, models: dict[str, str], peer: Peer, start_switch: Started, words: str = "") -> None:
+    """Cards of different kinds, and their drivers: the first alone on a switch, the others on a second one."""
+    store.pull({"malta": "debian-malta", "pc": "debian-i386"}[board])
     other = start_switch(name="b").directory
-    switches = [peer.switch.directory, other, other, other, other]
-    card = Card("malta", "", "", 1500)
-    with guest_of(card, switches, append="ip4.eth1=198.51.100.1/24", models=models) as guest:
+    switches = [peer.switch.directory, *[other] * (len(models) - 1)]
+    card = Card(board, "", "", 1500, words=words)
+    with guest_of(card, switches, append="ip4.eth1=198.51.100.1/24", models=list(models)) as guest:
         guest.wait_for("vde-guest ready: hostname=m eth0=192.0.2.2/24 eth1=198.51.100.1/24 eth2=none")
-        found = guest.shell("for n in 0 1 2 3 4; do basename $(readlink /sys/class/net/eth$n/device/driver); done")
-        assert found.split() == drivers
+        names = " ".join(f"eth{number}" for number in range(len(models)))
+        found = guest.shell(f"for n in {names}; do basename $(readlink /sys/class/net/$n/device/driver); done")
+        assert found.split() == list(models.values())
         # What one card of the second switch asks, the others hear; meanwhile the first goes on.
-        before = [statistic(guest, "rx_packets", f"eth{number}") for number in (2, 3, 4)]
+        others = range(2, len(models))
+        before = [statistic(guest, "rx_packets", f"eth{number}") for number in others]
         guest.shell("ping -c 5 -i 0.2 192.0.2.1 >/tmp/ping & arping -c 3 -w 3 -I eth1 198.51.100.9; wait")
         assert "5 packets received" in guest.shell("cat /tmp/ping")
-        after = [statistic(guest, "rx_packets", f"eth{number}") for number in (2, 3, 4)]
+        after = [statistic(guest, "rx_packets", f"eth{number}") for number in others]
         assert all(late - early >= 3 for early, late in zip(before, after, strict=True))
