@@ -58,7 +58,7 @@ class Params:
     append: str = option("console=ttyPZ0", "kernel parameters")
     memory: int = option(128 << 20, "size of the memory", unit="octets", least=LEAST_OCTETS, most=MOST_OCTETS)
     cpu: str = option("750", "the processor's model", choices=MODELS)
-    firmware: str = option("", "openbios (Debian's), or a file: what is started instead of the kernel")
+    firmware: str = option("", "openbios (Debian's), or a file: what is started instead of the kernel", metavar="FILE")
     boot: str = option(
         "",
         "kernel, disk or cdrom: what the firmware starts (the kernel, if there is one, or else the disk)",
@@ -86,9 +86,10 @@ def build(params: Params, outside: Outside) -> Machine:
     """As `emulators.board.BoardSpec.build`."""
     if params.memory % MEMORY_GRAIN:
         raise ConfigError(f"mac: memory: {params.memory} octets; whole MiB were expected")
-    if params.kernel is None and not params.firmware:
+    wanted = params.firmware or (mac_firmware.OPENBIOS if params.boot in mac_firmware.NEEDED_FOR else "")
+    if params.kernel is None and not wanted:
         raise ConfigError("mac: kernel is missing: --kernel FILE, --image linux-ppc, or --firmware openbios")
-    firmware = mac_firmware.find(params.firmware) if params.firmware else None
+    firmware = mac_firmware.find(wanted) if wanted else None
     vm = Vm()
     regions = [Region("memory", 0, params.memory)]
     vm.add_memory(0, params.memory)

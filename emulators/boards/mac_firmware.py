@@ -36,6 +36,8 @@ PPC_WIDTH, PPC_HEIGHT, PPC_DEPTH, PPC_TIMEBASE, PPC_CLOCK, PPC_IS_KVM = range(0x
 PPC_BUS: Final = 0x8009
 HEATHROW: Final = 2
 """include/hw/ppc/mac.h: ARCH_HEATHROW."""
+NEEDED_FOR: Final = frozenset({"disk", "cdrom", "prompt"})
+"""What only firmware can start."""
 BOOT_DEVICES: Final = {"kernel": "m", "disk": "c", "cdrom": "d", "prompt": "c"}
 
 

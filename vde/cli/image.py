@@ -1,4 +1,4 @@
-"""`vde image list|pull|path|rm`: the guest images and their cache.
+"""`vde image list|pull|build|path|rm`: the guest images and their cache.
 
 The store is imported when it is used: it is slow to import, and every `vde …` loads this module.
 """
@@ -36,6 +36,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     pulling.add_argument("--refresh", action="store_true", help="look for newer packages even if the image is cached")
     pulling.add_argument("--sources", type=Path, metavar="FILE", help="apt sources to use in place of the machine's")
 
+    building = commands.add_parser("build", help="the same for images that are compiled here; takes minutes")
+    built = sorted(name for name, recipe in RECIPES.items() if recipe.built)
+    building.add_argument("names", nargs="+", choices=built, metavar="NAME", help=f"an image: {', '.join(built)}")
+    building.add_argument("--refresh", action="store_true", help="even if the image is cached")
+    building.add_argument("--sources", type=Path, metavar="FILE", help="apt sources to use in place of the machine's")
+
     showing = commands.add_parser("path", help="print where a cached image is")
     showing.add_argument("name", metavar="NAME", help="an image")
     which = showing.add_mutually_exclusive_group()
@@ -62,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
             return _list(args.json)
         case "pull":
             return _pull(_names(args), args.refresh, args.sources)
+        case "build":
+            return _pull(args.names, args.refresh, args.sources)
         case "path":
             return _path(args.name, args.kernel, args.initrd)
         case _:

@@ -34,6 +34,8 @@ _CLEARED = "#clear APT::Update;\n#clear AptCli;\n#clear DPkg;\n#clear APT::Archi
 _LAST_MODIFIED = re.compile(rb"200%20URI%20Start%0a(?:[^\s]*?%0a)?Last-Modified:%20(.*?)%0a")
 _LOG_OCTETS_MAX = 1 << 20
 _PACKAGE_OCTETS_MAX = 1 << 30  # chosen: kernels have 50 MB; the index is signed, so this stops mistakes only
+_SOURCE_URI = re.compile(r"^'([^'\s]+)' (\S+) (\d+) SHA256:([0-9a-f]{64})$", re.MULTILINE)
+_SOURCE_VERSION = re.compile(r"^Version: (\S+)$", re.MULTILINE)
 _SAFE_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.:~_-]*")
 
 
@@ -52,6 +54,19 @@ class Record:
     def file_name(self) -> str:
         """A name that no other package content has."""
         return f"{self.package}-{self.sha256[:16]}.deb"
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of a source package.
+
+    Attributes:
+        record: its package, version and hash; the architecture is `source`.
+    """
+
+    name: str
+    uri: str
+    record: Record
 
 
 def machine_source_files() -> tuple[Path, Path]:
@@ -160,6 +175,40 @@ class Apt:
         except WireError as error:
             raise ImageError(f"the package index is damaged: line {error}") from None
         return None if fields is None else _record(fields)
+
+    def show_source(self, package: str, part: str) -> SourceFile | None:
+        """Look a file of the newest source package up in the signed indexes.
+
+        Args:
+            package: the source package's name.
+            part: what its file's name has in it, such as `.orig.tar.`.
+        """
+        answer = self._ask([self._get, *self._options, "-qq", "--print-uris", "--download-only", "source", package])
+        version = next((match[1] for match in _SOURCE_VERSION.finditer(self._ask_source(package))), "unknown")
+        for match in _SOURCE_URI.finditer(answer):
+            uri, name, octets, sha256 = match.groups()
+            if part in name and not name.endswith(".asc"):
+                return SourceFile(name, uri, Record(package, version, "source", int(octets), sha256, ""))
+        return None
+
+    def _ask_source(self, package: str) -> str:
+        return self._ask([self._cache, *self._options, "-q", "showsrc", "--only-source", package])
+
+    def fetch_file(self, uri: str, target: Path, sha256: str, report: Callable[[float], None]) -> Path:
+        """Download a file whose hash the signed index has told.
+
+        Raises:
+            ImageError: it could not be had.
+        """
+        if target.exists() and sha256_of(target) == sha256:
+            return target
+        log = target.with_name(f"{target.name}.log")
+        target.unlink(missing_ok=True)
+        command = [_HELPER, *self._options, "-qq", "download-file", uri, str(target), f"SHA256:{sha256}"]
+        if self._run(command, log, report) or not target.exists() or sha256_of(target) != sha256:
+            raise ImageError(explain(f"{target.name} could not be downloaded", _complaints(log)))
+        log.unlink()
+        return target
 
     def fetch(self, record: Record, directory: Path, report: Callable[[float], None]) -> Path:
         """Download a package, or what is missing of it.

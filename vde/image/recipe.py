@@ -58,6 +58,8 @@ class Recipe:
         kind: what runs it.
         suite: Debian's name of the release.
         library_package: for `uml`, the package of the C library that its kernel is started with.
+        built: kernel and busybox are compiled here (`vde.image.crossbuild`): `kernel_package` has the kernel's source,
+            and `busybox_package` is a source package.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Recipe:
     kind: Kind = "machine"
     suite: str = SUITE
     library_package: str | None = None
+    built: bool = False
 
     def fingerprint(self, init: bytes) -> str:
         """Tell apart what different versions of this program would make out of the same packages.
@@ -83,6 +86,10 @@ class Recipe:
         shape += (self.optional_modules,)
         if self.kind != "machine":
             shape += (self.kind, self.suite, self.library_package)
+        if self.built:
+            from vde.image import crossbuild
+
+            shape += (crossbuild.fingerprint(),)
         return hashlib.sha256(repr((ASSEMBLY, shape)).encode() + init).hexdigest()
 
 
@@ -108,6 +115,18 @@ RECIPES = _by_name(
         # The firmware's table has 256 octets for an entry, and QEMU puts "rd_start=0xffffffff87e60000 rd_size=1610579 "
         # before the command line. What is longer is cut off without a word.
         cmdline_octets_max=200,
+    ),
+    Recipe(
+        name="linux-ppc",
+        architecture="powerpc",
+        kernel_package="linux-source-6.1",
+        summary="Linux for Power Macintoshes (G3) with busybox, built here out of Debian 12's sources",
+        busybox_package="busybox",
+        modules=(),  # everything is built in
+        optional_modules=(),
+        default_cmdline="console=ttyPZ0 loglevel=3 panic=-1",
+        cmdline_octets_max=2047,
+        built=True,
     ),
     Recipe(
         name="uml",

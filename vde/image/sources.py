@@ -195,23 +195,24 @@ def borrow(sources: Iterable[Source], suite: str) -> list[Source]:
     return kept
 
 
-def render(sources: Iterable[Source], architecture: str) -> str:
+def render(sources: Iterable[Source], architecture: str, *, of_sources: bool = False) -> str:
     """Write sources for a private apt, in deb822 style.
 
     Args:
         sources: the selected ones.
         architecture: the guest's, in Debian's spelling.
+        of_sources: source packages instead of binary ones.
     """
     paragraphs = []
     for source in sources:
         lines = [
             f"# from {source.origin}",
-            "Types: deb",
+            f"Types: {'deb-src' if of_sources else 'deb'}",
             f"URIs: {' '.join(source.uris)}",
             f"Suites: {' '.join(source.suites)}",
             f"Components: {' '.join(source.components)}",
-            f"Architectures: {architecture}",
-            "Targets: Packages",
+            *([] if of_sources else [f"Architectures: {architecture}"]),
+            f"Targets: {'Sources' if of_sources else 'Packages'}",
             *(f"{key}:{'' if value.startswith(chr(10)) else ' '}{value}" for key, value in source.options.items()),
         ]
         paragraphs.append("\n".join(lines) + "\n")

@@ -25,6 +25,7 @@ from vde.errors import ConfigError, WireError
 from vde.image import initramfs
 from vde.image.apt import Record, sha256_of
 from vde.image.build import Product, build
+from vde.image.crossbuild import make_image
 from vde.image.errors import Damaged, ImageError
 from vde.image.lock import exclusive
 from vde.image.manifest import FILE_NAME, Manifest, StoredFile, StoredPackage, read_manifest
@@ -190,12 +191,16 @@ def pull(name: str, progress: Progress = silent, *, refresh: bool = False, sourc
             work = root / ".work" / name
             work.mkdir(parents=True, exist_ok=True)
             _check_room(work)
-            packages = fetch_packages(recipe, work, progress, lock, sources_file)
             try:
-                product = build(recipe, packages.kernel, packages.busybox, init, work, assembling, packages.library)
+                if recipe.built:
+                    product, records = make_image(recipe, init, work, progress, lock, sources_file)
+                else:
+                    packages = fetch_packages(recipe, work, progress, lock, sources_file)
+                    product = build(recipe, packages.kernel, packages.busybox, init, work, assembling, packages.library)
+                    records = packages.records
             except WireError as error:
                 raise ImageError(f"image {name}: a package is not what it should be: {error}") from None
-            image = _install(recipe, root / name, product, packages.records, init)
+            image = _install(recipe, root / name, product, records, init)
             shutil.rmtree(work)
             return image
 

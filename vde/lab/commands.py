@@ -19,7 +19,7 @@ from vde.lab.schema import NicModel
 from vde.vnl import quote
 from vde.wire.distribution import NAMES as SHAPES
 
-MACHINES = {"i386": "pc", "mipsel": "malta"}
+MACHINES = {"i386": "pc", "mipsel": "malta", "powerpc": "g3beige"}
 DEVICES: dict[NicModel, str] = {
     "pcnet": "pcnet",
     "virtio": "virtio-net-pci",
@@ -39,8 +39,10 @@ OWN_NICS: Mapping[NicModel, str] = {
 """The same models, as our own boards call them."""
 DISK_MODELS = frozenset({"virtio", "ide", "cdrom", "floppy"})
 """Of all boards (`vde guest BOARD --help`)."""
-BOARDS = frozenset({"malta", "pc", "i386"})
+BOARDS = frozenset({"malta", "pc", "i386", "mac", "ppc"})
 """Kinds of nodes that are boards with cards to choose."""
+CONSOLES = {"mac": "console=ttyPZ0"}
+"""What a kernel of the user's own is told where it is not ttyS0."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ def board_command(
     elif guest.kernel is not None:
         command += ["--kernel", str(directory / guest.kernel)]
         command += ["--initrd", str(directory / guest.initrd)] if guest.initrd else []
-        command.append(f"--append={guest.cmdline or 'console=ttyS0'}")
+        command.append(f"--append={guest.cmdline or CONSOLES.get(guest.kind, 'console=ttyS0')}")
     else:
         assert guest.boot is not None
         command += ["--boot", guest.boot]

@@ -194,7 +194,7 @@ class LiveLab:
                 return Launch(lambda console: command, self.home.readiness(node.name))
             case Guest(kind="uml"):
                 return self._uml_launch(node)
-            case Guest(kind="malta" | "pc"):
+            case Guest(kind="malta" | "pc" | "mac"):
                 return self._board_launch(node)
             case Umps3():
                 machine, vnls, directory = node, self._vnls(node), self.home.file.parent

@@ -15,6 +15,7 @@ from vde.lab.schema import Architecture
 QEMU: Mapping[Architecture, tuple[str, str]] = {
     "i386": ("qemu-system-i386", "qemu-system-x86"),
     "mipsel": ("qemu-system-mipsel", "qemu-system-mips"),
+    "powerpc": ("qemu-system-ppc", "qemu-system-ppc"),
 }
 SWITCH = "vdeswitch"
 VERSION_S = 20.0  # chosen

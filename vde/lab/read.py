@@ -25,7 +25,12 @@ def known_images() -> Mapping[str, AnyArchitecture]:
     }
 
 
-_ARCHITECTURES: Mapping[str, AnyArchitecture] = {"i386": "i386", "mipsel": "mipsel", "amd64": "x86_64"}
+_ARCHITECTURES: Mapping[str, AnyArchitecture] = {
+    "i386": "i386",
+    "mipsel": "mipsel",
+    "powerpc": "powerpc",
+    "amd64": "x86_64",
+}
 
 
 def usual_name(path: Path) -> str:

@@ -48,9 +48,9 @@ MOST_MEMORY_OCTETS = 2 << 30  # QEMU's limit for Malta and for i386 without PAE
 
 UML_IMAGE = "uml"
 UML_ARCHITECTURE: Literal["x86_64"] = "x86_64"
-BOARD_ARCHITECTURES: Mapping[str, Architecture] = {"malta": "mipsel", "pc": "i386"}
-USUAL_IMAGES = {"uml": UML_IMAGE, "malta": "debian-malta", "pc": "debian-i386"}
-GuestKind = Literal["qemu", "uml", "malta", "pc"]
+BOARD_ARCHITECTURES: Mapping[str, Architecture] = {"malta": "mipsel", "pc": "i386", "mac": "powerpc"}
+USUAL_IMAGES = {"uml": UML_IMAGE, "malta": "debian-malta", "pc": "debian-i386", "mac": "linux-ppc"}
+GuestKind = Literal["qemu", "uml", "malta", "pc", "mac"]
 AnyArchitecture = Architecture | Literal["x86_64"]
 
 
@@ -176,10 +176,12 @@ class _Resolver:
         match options.kind:
             case "switch" | "hub" as kind:
                 return self.segment(kind, options, common)
-            case "qemu" | "uml" | "malta" | "pc" as kind:
+            case "qemu" | "uml" | "malta" | "pc" | "mac" as kind:
                 return self.guest(kind, options, common)
             case "i386":
                 return self.guest("pc", options, common)
+            case "ppc":
+                return self.guest("mac", options, common)
             case "umps3":
                 return self.umps3(options, common)
             case "bochs":

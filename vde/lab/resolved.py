@@ -95,7 +95,7 @@ class Guest(Station):
         boot, firmware: what is started, if not a kernel (pc), and by which BIOS, relative to the directory.
     """
 
-    kind: Literal["qemu", "uml", "malta", "pc"] = "qemu"
+    kind: Literal["qemu", "uml", "malta", "pc", "mac"] = "qemu"
     image: str
     architecture: Architecture | Literal["x86_64"]
     memory_octets: int

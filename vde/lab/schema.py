@@ -34,11 +34,13 @@ Kind = Literal[
     "malta",
     "pc",
     "i386",
+    "mac",
+    "ppc",
     "umps3",
     "bochs",
 ]
 NicModel = Literal["pcnet", "virtio", "e1000", "rtl8139", "ne2k"]
-Architecture = Literal["i386", "mipsel"]
+Architecture = Literal["i386", "mipsel", "powerpc"]
 Condition = Literal["started", "ready", "healthy", "service_started", "service_healthy"]
 Name = Annotated[str, forms.NAME]
 Interface = Annotated[str, forms.INTERFACE]
@@ -162,11 +164,11 @@ class NodeOptions(Said):
     fstp: bool | None = Field(default=None, description="switch: fast spanning tree.")
 
     image: Annotated[str, Field(max_length=100)] | None = Field(
-        default=None, description="qemu, uml, malta, pc: the guest's image (vde image list)."
+        default=None, description="qemu, uml, malta, pc, mac: the guest's image (vde image list)."
     )
     architecture: Architecture | None = Field(default=None, description="qemu: the guest's; by default the image's.")
     memory: Annotated[int, forms.MEMORY] | None = Field(
-        default=None, description="qemu, uml, malta, pc: such as 128M (the default)."
+        default=None, description="qemu, uml, malta, pc, mac: such as 128M (the default)."
     )
     cpu: Annotated[str, forms.QEMU_WORD] | None = Field(
         default=None, description="qemu, pc: the CPU's model (qemu: in QEMU's words)."
@@ -176,43 +178,43 @@ class NodeOptions(Said):
     )
     nics: Nics | None = Field(
         default=None,
-        description="qemu, malta, pc: a model for all interfaces; all that have any: a mapping of interfaces.",
+        description="qemu, malta, pc, mac: a model for all interfaces; all that have any: a mapping of interfaces.",
     )
     cmdline: Annotated[str, forms.CMDLINE] | None = Field(
-        default=None, description="qemu, uml, malta, pc: more for the kernel's command line."
+        default=None, description="qemu, uml, malta, pc, mac: more for the kernel's command line."
     )
     kernel: Annotated[str, forms.FILE] | None = Field(
-        default=None, description="malta, pc: a kernel's file in place of the image's."
+        default=None, description="malta, pc, mac: a kernel's file in place of the image's."
     )
     initrd: Annotated[str, forms.FILE] | None = Field(
-        default=None, description="malta, pc: its initial file system, with 'kernel'."
+        default=None, description="malta, pc, mac: its initial file system, with 'kernel'."
     )
     disks: Annotated[list[Annotated[str, forms.FILE]], Field(max_length=MOST_DISKS)] | None = Field(
-        default=None, description="malta, pc: raw files; FILE,ro and FILE,overlay stay as they are."
+        default=None, description="malta, pc, mac: raw files; FILE,ro and FILE,overlay stay as they are."
     )
     boot: Literal["kernel", "disk", "cdrom", "floppy", "network"] | None = Field(
-        default=None, description="pc: what is started; all but 'kernel' by firmware; by default a kernel."
+        default=None, description="pc, mac: what is started; all but 'kernel' by firmware; by default a kernel."
     )
     firmware: Annotated[str, forms.FILE] | None = Field(
-        default=None, description="pc: the BIOS, with 'boot'; by default Debian's SeaBIOS."
+        default=None, description="pc, mac: the firmware, with 'boot'; by default Debian's SeaBIOS or OpenBIOS."
     )
     clock: Literal["virtual", "host", "warp"] | None = Field(
-        default=None, description="malta, pc, umps3: how the guest's time passes (vde guest malta --help)."
+        default=None, description="malta, pc, mac, umps3: how the guest's time passes (vde guest malta --help)."
     )
     config: Annotated[str, forms.FILE] | None = Field(
         default=None, description="umps3: the machine's configuration; bochs: a bochsrc."
     )
     gateway: Annotated[IPv4Address | IPv6Address, forms.GATEWAY] | None = Field(
-        default=None, description="qemu, uml, malta, pc, view: the default route."
+        default=None, description="qemu, uml, malta, pc, mac, view: the default route."
     )
 
     ipv4: Annotated[IPv4Interface, forms.IPV4] | None = Field(
         default=None,
-        description="qemu, uml, malta, pc, view, tap, bridge, nat: ADDRESS/PREFIX of eth0, or of the host's interface.",
+        description="qemu, uml, malta, pc, mac, view, tap, bridge, nat: ADDRESS/PREFIX of eth0, or of the host's one.",
     )
     ipv6: Annotated[IPv6Interface, forms.IPV6] | None = Field(
         default=None,
-        description="qemu, uml, malta, pc, view, tap, bridge, nat: ADDRESS/PREFIX of eth0, or of the host's interface.",
+        description="qemu, uml, malta, pc, mac, view, tap, bridge, nat: ADDRESS/PREFIX of eth0, or of the host's one.",
     )
     dhcp: bool | None = Field(default=None, description="nat: lend addresses by DHCP; by default true.")
     dns: bool | None = Field(default=None, description="nat: answer DNS queries as the host does; by default true.")
@@ -271,6 +273,8 @@ KEYS_OF_KIND: Mapping[str, frozenset[str]] = {
     "malta": BOARD_KEYS,
     "pc": PC_KEYS,
     "i386": PC_KEYS,  # the same machine
+    "mac": PC_KEYS,
+    "ppc": PC_KEYS,  # the same machine
     "umps3": COMMON_KEYS | {"config", "nics", "clock"},
     "bochs": COMMON_KEYS | {"memory", "cpu", "disks", "boot", "nics", "config"},
     "nat": COMMON_KEYS | {"ipv4", "ipv6", "dhcp", "dns", "ports"},
