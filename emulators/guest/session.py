@@ -62,6 +62,7 @@ class Setup:
         gdb: where a debugger may connect.
         wait: stand still until a debugger lets it go.
         screen: where its display is shown: `stdio` or `unix:PATH`.
+        random: where its random octets come from; None: the host.
     """
 
     consoles: dict[str, Place] = field(default_factory=dict)
@@ -74,6 +75,7 @@ class Setup:
     gdb: str = ""
     wait: bool = False
     screen: Place | None = None
+    random: Callable[[int], bytes] | None = None
 
 
 @dataclass
@@ -152,7 +154,7 @@ class Session:
             cables = [LiveCable(index, nic.mac) for index, nic in enumerate(setup.nics)]
             consoles = {name: LiveConsole(name) for name, place in setup.consoles.items() if place.kind != "none"}
             self._consoles = consoles
-            outside = LiveOutside(cables, disks, self._surroundings.random, consoles)
+            outside = LiveOutside(cables, disks, setup.random or self._surroundings.random, consoles)
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1) as signals:
                 self.runner = runner = await trio.to_thread.run_sync(lambda: self._runner(outside, disks))
                 async with trio.open_nursery() as nursery:

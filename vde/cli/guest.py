@@ -81,6 +81,12 @@ def board_parser(spec: "BoardSpec") -> argparse.ArgumentParser:
         help="virtual (the default): as fast as possible, and in real time while the guest waits; host: in real time; "
         "warp: waiting takes no time",
     )
+    running.add_argument(
+        "--seed",
+        metavar="TEXT",
+        help="random octets of the guest, and addresses that were not given, follow from it: without networks and "
+        "typing, two runs are the same",
+    )
     running.add_argument("--no-reboot", action="store_true", help="end when the guest resets its machine")
     running.add_argument("--snapshot", type=Path, metavar="FILE", help="what SIGUSR1 and Ctrl-] s write")
     running.add_argument("--restore", type=Path, metavar="FILE", help="go on from there; give the same options")
@@ -187,6 +193,7 @@ def _run(spec: "BoardSpec", args: argparse.Namespace) -> int:
     import trio
 
     from emulators.gdb.server import serve
+    from emulators.guest.chance import Seeded
     from emulators.guest.session import Session, Setup
     from plugs.surroundings import Here
     from switch.notify import notify_ready, notify_status
@@ -225,6 +232,7 @@ def _run(spec: "BoardSpec", args: argparse.Namespace) -> int:
         gdb=args.gdb,
         wait=args.gdb_wait,
         screen=screen,
+        random=None if args.seed is None else Seeded(args.seed).octets,
     )
     if args.gdb_wait and not args.gdb:
         raise ConfigError("--gdb-wait: without --gdb nobody could start the guest")
