@@ -14,7 +14,7 @@ PYTEST := $(BIN)/pytest
 # Tests beside each other; what takes long in them are guests that boot, and waiting.
 JOBS ?= 2
 
-.PHONY: lab lab-qemu test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles interop test-pc unit constraints clean
+.PHONY: lab lab-qemu test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles interop test-pc test-mac unit constraints clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.built
@@ -38,6 +38,11 @@ test-pc: $(VENV)/.built
 	@setup/install-packages test
 	$(PYTEST) tests/interop/long_pc.py tests/interop/long_cards.py tests/interop/long_firmware.py \
 		tests/interop/long_rest.py tests/interop/long_bochsrc.py
+
+test-mac: $(VENV)/.built
+	@setup/install-packages test
+	@$(BIN)/vde image build linux-ppc
+	$(PYTEST) tests/interop/long_mac.py
 
 unit: $(VENV)/.built
 	$(PYTEST) -m 'not interop and not slow'

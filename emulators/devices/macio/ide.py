@@ -2,8 +2,9 @@
 
 Reference: Linux drivers/ata/pata_macio.c (layout and timing register). Boards: mac.
 
-Offsets: 0x000 data (2 or 4 octets, in the order of the medium), 0x010 … 0x070 the command block, 0x160 device control
-and alternate status, 0x200 timing (kept; nothing here takes time). The drives are those of `emulators.devices.ata`.
+Offsets: 0x000 data (2 or 4 octets, in the order of the medium), 0x010 … 0x070 the command block, 0x160 (and 0x080,
+where OpenBIOS has them) device control and alternate status, 0x200 timing (kept; nothing here takes time). The drives
+are those of `emulators.devices.ata`.
 
 Not emulated: the interrupt register of KeyLargo, the reset lines in the chip's feature register.
 
@@ -21,7 +22,7 @@ from emulators.snapshot import take, take_int, take_version
 
 WINDOW: Final = 0x1000
 SPACING: Final = 4
-CONTROL_INDEX, TIMING = 0x16, 0x200
+CONTROL_INDICES, TIMING = (0x16, 0x08), 0x200
 
 
 class MacIde:
@@ -52,7 +53,7 @@ class MacIde:
             return int.from_bytes(self.channel.read_string(0, size, 1), "little")
         if 1 <= index <= 7 and not lane:
             return self.channel.read(index, 1)
-        if index == CONTROL_INDEX and not lane:
+        if index in CONTROL_INDICES and not lane:
             return self.channel.read(CONTROL, 1)
         if offset >= TIMING and offset + size <= TIMING + 4:
             return self.timing >> 8 * (offset - TIMING) & (1 << 8 * size) - 1
@@ -66,7 +67,7 @@ class MacIde:
             self.channel.write_string(0, size, value.to_bytes(size, "little"))
         elif 1 <= index <= 7 and not lane:
             self.channel.write(index, 1, value & 0xFF)
-        elif index == CONTROL_INDEX and not lane:
+        elif index in CONTROL_INDICES and not lane:
             self.channel.write(CONTROL, 1, value & 0xFF)
         elif offset >= TIMING and offset + size <= TIMING + 4:
             mask = (1 << 8 * size) - 1 << 8 * (offset - TIMING)

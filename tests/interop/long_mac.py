@@ -1,0 +1,83 @@
+"""What takes minutes on the Macintosh: `make test-mac`. Every card in both directions; Linux and a CD by OpenBIOS."""
+
+import hashlib
+import os
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from emulators.boards import mac
+from emulators.machine import PoweredOff
+from emulators.outside import Bench, MemoryDisk
+from tests.interop import ppc_image
+from tests.interop.guest_console import ConsoleGuest
+from tests.interop.namespaces import in_namespace, inside
+from tests.interop.test_mac_linux import Dialogue
+from tests.interop.test_malta_network import TRANSFER_OCTETS, host_peer, http_server
+from tests.switch_process import SwitchProcess
+from tests.tools import NeedTool
+
+__all__ = ["host_peer"]
+
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
+VDE = Path(sys.executable).parent / "vde"
+PATIENCE_S = 120.0
+
+Started = Callable[..., SwitchProcess]
+
+
+@pytest.mark.parametrize("model", ["pcnet", "rtl8139", "virtio", "ne2000"])
+def test_ping_and_ten_megabytes_both_ways(
+    host_peer: tuple[SwitchProcess, str], need_tool: NeedTool, short_path: Path, model: str
+) -> None:
+    image = ppc_image.find()
+    switch, namespace = host_peer
+    contents = os.urandom(TRANSFER_OCTETS)
+    digest = hashlib.sha256(contents).hexdigest()
+    files = short_path / "files"
+    files.mkdir()
+    (files / "ten").write_bytes(contents)
+    options = image.options("ip4=192.0.2.2/24 ip6=2001:db8::2/64")
+    nic = ["--nic", f"{model},mac=02:00:00:00:00:42,vde://{switch.directory}"]
+    with ConsoleGuest([str(VDE), "guest", "mac", *options, *nic]) as guest:
+        guest.wait_for(image.ready)
+        for address in ("192.0.2.1", "2001:db8::1"):
+            assert "3 packets received" in guest.shell(f"ping -c 3 {address}")
+        for address in ("192.0.2.2", "2001:db8::2"):
+            assert "3 received" in in_namespace(namespace, need_tool("ping"), "-c", "3", "-i", "0.2", address)
+        with http_server(namespace, files):
+            assert guest.shell("wget -q -O /tmp/ten http://192.0.2.1:8000/ten; sha256sum /tmp/ten").split()[0] == digest
+        guest.shell("httpd -h /tmp")
+        with inside(namespace), urllib.request.urlopen("http://192.0.2.2/ten", timeout=PATIENCE_S) as answer:
+            assert hashlib.sha256(answer.read()).hexdigest() == digest
+
+
+def test_openbios_starts_linux() -> None:
+    image = ppc_image.find()
+    params = mac.Params(firmware="openbios", kernel=image.kernel, initrd=image.initrd, append=image.words)
+    guest = Dialogue(params)
+    guest.wait_for(image.ready, seconds=60)
+    guest.type("cat /proc/device-tree/openprom/model; echo\n")
+    assert "OpenFirmware 3" in guest.wait_for("3\n") + "3"
+    guest.type("poweroff -f\n")
+    assert guest.until_end() == PoweredOff(0)
+
+
+def test_linux_reads_and_writes_an_ide_disk() -> None:
+    """With the kernel of `vide image build`, which has the driver."""
+    image = ppc_image.find()
+    if ppc_image.VARIABLE in os.environ:
+        pytest.skip(f"the kernel of {ppc_image.VARIABLE} has no driver of the disk")
+    disk = MemoryDisk(bytes(range(256)) * 4096)
+    params = mac.Params(kernel=image.kernel, initrd=image.initrd, append=image.words, disks=("ide",))
+    guest = Dialogue(params, Bench(disk_list=[disk]))
+    guest.wait_for(image.ready)
+    guest.type("sha256sum /dev/sda\n")
+    assert hashlib.sha256(disk.contents).hexdigest() in guest.wait_for("/dev/sda\n")
+    guest.type("dd if=/dev/zero of=/dev/sda bs=64k count=4; sync; echo do''ne\n")
+    guest.wait_for("done")
+    assert disk.contents[: 256 << 10] == bytes(256 << 10)
+    assert disk.contents[256 << 10 : 257 << 10] == bytes(range(256)) * 4

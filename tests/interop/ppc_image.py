@@ -1,0 +1,43 @@
+"""The guest that tests of the board mac boot: `vide image build linux-ppc`'s, or one that VDE_LINUX_PPC names.
+
+VDE_LINUX_PPC is a directory with `vmlinux` and `initramfs.cpio.gz`, whose /init understands ip4=, ip6= and gw=, says
+GUEST-READY, and has a shell on the console. Compiling the image takes minutes, so tests do not begin with it.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from vde.image import store
+from vde.image.errors import ImageError
+
+VARIABLE = "VDE_LINUX_PPC"
+
+
+@dataclass(frozen=True)
+class PpcImage:
+    """What to boot, how it begins its command line, and what it says when it is up."""
+
+    kernel: Path
+    initrd: Path
+    words: str
+    ready: str
+
+    def options(self, append: str) -> list[str]:
+        """For `vde guest mac`."""
+        return ["--kernel", str(self.kernel), "--initrd", str(self.initrd), "--append", f"{self.words} {append}"]
+
+
+def find() -> PpcImage:
+    """The image; skips the test if there is none."""
+    directory = os.environ.get(VARIABLE)
+    if directory:
+        files = (Path(directory) / "vmlinux", Path(directory) / "initramfs.cpio.gz")
+        return PpcImage(*files, "console=ttyPZ0 loglevel=3", "GUEST-READY ppc")
+    try:
+        image = store.open_image("linux-ppc")
+    except ImageError:
+        pytest.skip(f"no PowerPC guest: vde image build linux-ppc takes some minutes; or set {VARIABLE}")
+    return PpcImage(image.kernel, image.initrd, image.default_cmdline, "vde-guest ready:")
