@@ -74,6 +74,7 @@ def _nic(chipset: Chipset, index: int, model: str, cable: NicEnd, places: list[t
         out=cable.send,
         timeline=chipset.timeline,
         pcnet=PCNET_CHIP,
+        warp=chipset.events.warp,
     )
     models.plug_in(cable, nic)
     chipset.plug(nic)

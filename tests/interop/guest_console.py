@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from types import TracebackType
+from typing import Self
 
 PATIENCE_S = 180.0
 
@@ -13,14 +14,15 @@ PATIENCE_S = 180.0
 class ConsoleGuest:
     """A program whose standard streams are a guest's console; interrupted on exit."""
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], *, patience_s: float = PATIENCE_S) -> None:
+        self.patience_s = patience_s
         self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.transcript = b""
 
     def wait_for(self, text: str, since: int = 0) -> int:
         """Until the console shows `text` after offset `since`; returns the offset behind it."""
         assert self.process.stdout is not None
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + self.patience_s
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             while (place := self.transcript.find(text.encode(), since)) < 0:
@@ -42,7 +44,7 @@ class ConsoleGuest:
         end = self.wait_for("end\r\n", start)
         return self.transcript[start : end - len("end\r\n")].decode().replace("\r\n", "\n")
 
-    def __enter__(self) -> "ConsoleGuest":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -38,6 +38,7 @@ from emulators.devices.net import e1000_registers as r
 from emulators.devices.net.e1000_data_path import DataPath
 from emulators.devices.net.e1000_offload import Context
 from emulators.devices.net.eeprom93c46 import Eeprom93c46
+from emulators.devices.net.polling import Polling
 from emulators.devices.pci.config import MIN_GNT
 from emulators.dma import Dma
 from emulators.snapshot import SnapshotError, take, take_int, take_version
@@ -59,9 +60,20 @@ class E1000(DataPath):
         mac: its address, 6 octets.
         dma: to memory.
         out: takes the frames that are sent, without FCS.
+        warp: lets time pass for drivers that poll (`emulators.devices.net.polling`).
     """
 
-    def __init__(self, name: str, *, mac: bytes, dma: Dma, out: Callable[[bytes], None], timeline: Timeline) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        mac: bytes,
+        dma: Dma,
+        out: Callable[[bytes], None],
+        timeline: Timeline,
+        warp: Callable[[int], None] = lambda ns: None,
+    ) -> None:
+        self._polling = Polling(timeline=timeline, warp=warp)
         super().__init__(name, dma=dma, out=out, timeline=timeline)
         self.set_config(MIN_GNT, 2, 0x00FF)
         self.add_bar(0, r.REGISTERS, _Registers(self))
@@ -97,7 +109,7 @@ class E1000(DataPath):
             value = self._icr
             self._icr = 0
             self._update_interrupt()
-            return value
+            return self._polling.read(value, busy=value)
         value = self._plain.get(offset, -1)
         return value if value >= 0 else self._read(offset)
 
@@ -290,6 +302,7 @@ class E1000(DataPath):
             "packet": bytes(self._packet),
             "interrupt_at": -1 if self._interrupt_at is None else self._interrupt_at,
             "phy": self._phy.state(),
+            "polling": self._polling.state(),
             "eeprom": self.eeprom.state(),
             "queue": list(self.queue),
             "counts": dict(self.counts),
@@ -320,6 +333,7 @@ class E1000(DataPath):
         counts = {name: take_int(take(state, "counts", dict), name, 1 << 62) for name in self.counts}
         interrupt_at = take(state, "interrupt_at", int)
         self._phy.from_state(take(state, "phy", dict))
+        self._polling.from_state(take(state, "polling", dict))
         self.eeprom.from_state(take(state, "eeprom", dict))
         super().from_state(take(state, "function", dict))
         for name, value in scalars.items():

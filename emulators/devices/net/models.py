@@ -49,24 +49,26 @@ def card(
     out: Callable[[bytes], None],
     timeline: Timeline,
     pcnet: str = "Am79C970A",
+    warp: Callable[[int], None] = lambda ns: None,
 ) -> PcNet | VirtioNet | E1000 | Rtl8139 | Ne2000Pci:
     """A card for a PCI slot.
 
     Args:
         pcnet: which PCnet the board has.
+        warp: asks the machine to let virtual time pass to the given nanosecond.
 
     Raises:
         ConfigError: there is no such model.
     """
     match model:
         case "pcnet":
-            return PcNet(name, mac=mac, dma=dma, out=out, timeline=timeline, model=pcnet)
+            return PcNet(name, mac=mac, dma=dma, out=out, timeline=timeline, model=pcnet, warp=warp)
         case "virtio":
             return VirtioNet(name, mac=mac, dma=dma, out=out)
         case "e1000":
-            return E1000(name, mac=mac, dma=dma, out=out, timeline=timeline)
+            return E1000(name, mac=mac, dma=dma, out=out, timeline=timeline, warp=warp)
         case "rtl8139":
-            return Rtl8139(name, mac=mac, dma=dma, out=out, timeline=timeline)
+            return Rtl8139(name, mac=mac, dma=dma, out=out, timeline=timeline, warp=warp)
         case "ne2000":
             return Ne2000Pci(name, mac=mac, out=out, timeline=timeline)
         case _:

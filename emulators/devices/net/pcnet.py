@@ -81,6 +81,7 @@ from emulators.devices.net.pcnet_registers import (
 from emulators.devices.net.pcnet_rings import (
     LONGEST_RING,
 )
+from emulators.devices.net.polling import Polling
 from emulators.devices.pci.config import MAX_LAT, MIN_GNT, STATUS, STATUS_WRITE_1_CLEARS
 from emulators.dma import Dma
 from emulators.snapshot import SnapshotError, take, take_int, take_version
@@ -94,6 +95,7 @@ class PcNet(DataPath):
         dma: to memory.
         out: takes the frames that are sent, without FCS.
         model: a key of `MODELS`.
+        warp: lets time pass for drivers that poll (`emulators.devices.net.polling`).
     """
 
     def __init__(
@@ -105,8 +107,10 @@ class PcNet(DataPath):
         out: Callable[[bytes], None],
         timeline: Timeline,
         model: str = "Am79C970A",
+        warp: Callable[[int], None] = lambda ns: None,
     ) -> None:
         self._model = MODELS[model]
+        self._polling = Polling(timeline=timeline, warp=warp)
         super().__init__(name, revision=self._model.revision, dma=dma, out=out, timeline=timeline)
         self.set_config(STATUS, 2, 0x0280, write_1_clears=STATUS_WRITE_1_CLEARS)  # fast back-to-back, medium DEVSEL
         self.set_config(MIN_GNT, 1, 0x06)
@@ -178,7 +182,9 @@ class PcNet(DataPath):
         match number:
             case 0:
                 interrupt, _ = self._interrupts()
-                return csr[0] | (INTR if interrupt else 0) | (ANY_ERR if csr[0] & CSR0_ERRORS else 0)
+                return self._polling.read(
+                    csr[0] | (INTR if interrupt else 0) | (ANY_ERR if csr[0] & CSR0_ERRORS else 0), busy=CSR0_FLAGS
+                )
             case 16 | 17:
                 return csr[number - 15]
             case 28 | 29:
@@ -347,6 +353,7 @@ class PcNet(DataPath):
             "queue": list(self.queue),
             "link": self._link,
             "phy": self._phy.state(),
+            "polling": self._polling.state(),
             "counts": dict(self.counts),
         }
 
@@ -370,6 +377,7 @@ class PcNet(DataPath):
         rap, dwio = take_int(state, "rap", 0x7F), take(state, "dwio", bool)
         demanded, link, poll_at = take(state, "demanded", bool), take(state, "link", bool), take(state, "poll_at", int)
         self._phy.from_state(take(state, "phy", dict))
+        self._polling.from_state(take(state, "polling", dict))
         super().from_state(take(state, "function", dict))
         self._csr, self._bcr, self._rap, self._dwio = csr, bcr, rap, dwio
         self._rx_length, self._rx_index, self._tx_length, self._tx_index = rings

@@ -36,6 +36,7 @@ from typing import Final
 from emulators.device import State, Timeline
 from emulators.devices.net import rtl8139_registers as r
 from emulators.devices.net.eeprom93c46 import Eeprom93c46
+from emulators.devices.net.polling import Polling
 from emulators.devices.net.rtl8139_data_path import DataPath
 from emulators.dma import Dma
 from emulators.snapshot import SnapshotError, take, take_int, take_version
@@ -73,9 +74,20 @@ class Rtl8139(DataPath):
         mac: its address, 6 octets.
         dma: to memory.
         out: takes the frames that are sent, without FCS.
+        warp: lets time pass for drivers that poll (`emulators.devices.net.polling`).
     """
 
-    def __init__(self, name: str, *, mac: bytes, dma: Dma, out: Callable[[bytes], None], timeline: Timeline) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        mac: bytes,
+        dma: Dma,
+        out: Callable[[bytes], None],
+        timeline: Timeline,
+        warp: Callable[[int], None] = lambda ns: None,
+    ) -> None:
+        self._polling = Polling(timeline=timeline, warp=warp)
         super().__init__(name, dma=dma, out=out, timeline=timeline)
         registers = _Registers(self)
         self.add_bar(0, r.REGISTERS, registers, io=True)
@@ -127,7 +139,7 @@ class Rtl8139(DataPath):
     def _read(self, base: int) -> int:
         match base:
             case r.ISR:
-                return self._isr
+                return self._polling.read(self._isr, busy=self._isr)
             case r.CR:
                 return self._cr | (r.CR_BUFE if self.is_empty() else 0)
             case r.IMR:
@@ -338,6 +350,7 @@ class Rtl8139(DataPath):
             "timers": [-1 if at is None else at for at in (self._timer_at, self._remind_at)],
             "link": self._link,
             "phy": self._phy.state(),
+            "polling": self._polling.state(),
             "eeprom": self.eeprom.state(),
             "queue": list(self.queue),
             "counts": dict(self.counts),
@@ -363,6 +376,7 @@ class Rtl8139(DataPath):
         if [type(at) for at in timers] != [int, int]:
             raise SnapshotError(f"snapshot: {self.name}: timers")
         self._phy.from_state(take(state, "phy", dict))
+        self._polling.from_state(take(state, "polling", dict))
         self.eeprom.from_state(take(state, "eeprom", dict))
         super().from_state(take(state, "function", dict))
         for name, value in scalars.items():

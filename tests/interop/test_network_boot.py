@@ -1,0 +1,104 @@
+"""Booting over the network: SeaBIOS runs iPXE (Debian ipxe-qemu) from an option ROM, which asks a server here."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.interop.guest_console import ConsoleGuest
+from tests.interop.namespaces import in_namespace
+from tests.switch_process import SwitchProcess
+
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
+VDE = Path(sys.executable).parent / "vde"
+ROMS = Path("/usr/lib/ipxe/qemu")
+TEXT = "started from the network"
+
+
+def program() -> bytes:
+    """A network bootstrap program, for 0000:7C00: it writes `TEXT` to the serial port and halts. 4000 octets."""
+    code = bytes.fromhex(
+        "31c0"  # xor ax, ax
+        "8ed8"  # mov ds, ax
+        "fc"  # cld
+        "be407c"  # mov si, 7C40h
+        "baf803"  # mov dx, 3F8h
+        "ac"  # lodsb
+        "84c0"  # test al, al
+        "7403"  # jz the end
+        "ee"  # out dx, al
+        "ebf8"  # jmp lodsb
+        "fa"  # cli
+        "f4"  # hlt
+        "ebfd"  # jmp hlt
+    )
+    return (code.ljust(0x40, b"\x90") + TEXT.encode() + b"\r\n\0").ljust(4000, b"\0")
+
+
+class BootServer:
+    """`tests.interop.boot_server` in a namespace, behind a switch."""
+
+    def __init__(self, namespace: str, tap: str, directory: Path, name: str) -> None:
+        command = [sys.executable, "-m", "tests.interop.boot_server", tap, str(directory), name]
+        self.process = subprocess.Popen(
+            ["ip", "netns", "exec", namespace, *command],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"
+
+    def end(self) -> str:
+        """What it was asked."""
+        self.process.kill()
+        return self.process.communicate()[0]
+
+
+class Network:
+    """A switch with a server's end, and the options of a guest that boots over it."""
+
+    def __init__(self, start_switch: Callable[..., SwitchProcess], namespace: str, directory: Path) -> None:
+        self._namespace, self._tap, self.directory = namespace, f"nb{os.getpid()}", directory
+        self._switch = start_switch("-t", self._tap)
+        subprocess.run(["ip", "link", "set", self._tap, "netns", namespace], check=True)
+        in_namespace(namespace, "ip", "link", "set", "lo", "up")
+        in_namespace(namespace, "ip", "link", "set", self._tap, "up")
+        in_namespace(namespace, "ip", "address", "add", "192.0.2.1/24", "dev", self._tap)
+
+    def boot(self, model: str, name: str, text: str, *, memory: str = "32M", patience_s: float = 180) -> str:
+        """The file `name` is started over a card, until the guest shows `text`: what the server was asked."""
+        rom = ROMS / f"pxe-{MODELS[model]}.rom"
+        if not rom.exists():
+            pytest.skip(f"{rom} is missing (package ipxe-qemu)")
+        options = ["--boot", "network", "--memory", memory, "--option-rom", str(rom)]
+        options += ["--nic", f"{model},vde://{self._switch.directory}", "--console", "serial0=stdio"]
+        server = BootServer(self._namespace, self._tap, self.directory, name)
+        try:
+            with ConsoleGuest([str(VDE), "guest", "pc", *options], patience_s=patience_s) as guest:
+                guest.wait_for(text)
+        finally:
+            told = server.end()
+        return told
+
+
+MODELS = {"virtio": "virtio", "pcnet": "pcnet", "e1000": "e1000", "rtl8139": "rtl8139", "ne2000": "ne2k_pci"}
+"""Cards, and the firmware for each."""
+
+
+@pytest.fixture
+def network(start_switch: Callable[..., SwitchProcess], two_namespaces: tuple[str, str], short_path: Path) -> Network:
+    directory = short_path / "tftp"
+    directory.mkdir()
+    return Network(start_switch, two_namespaces[0], directory)
+
+
+def test_a_program_from_a_server_starts(network: Network) -> None:
+    (network.directory / "program").write_bytes(program())
+    told = network.boot("rtl8139", "program", TEXT)
+    assert "dhcp 1 from 52:54:00" in told
+    assert "dhcp 3 from 52:54:00" in told
+    assert "tftp done 4000" in told
