@@ -1,5 +1,7 @@
 """PCs in labs: with a kernel of ours, with a kernel that hangs (told by `vde ps`), from firmware."""
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.emulators.boards.bare_i386 import FOREVER, Program, bios, say16
-from tests.lab_runner import LabRunner
+from tests.lab_runner import LabRunner, Watched
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 PATIENCE_S = 60.0
@@ -21,11 +23,47 @@ nodes:
 links: [good -- sw, hangs -- sw]
 """
 
+SAVED = """
+nodes:
+  sw: {{kind: switch}}
+  p: {{kind: pc, ipv4: 10.0.6.1/24, nics: pcnet, memory: 64M, {key}: p.saved}}
+  v: {{kind: view, ipv4: 10.0.6.2/24}}
+links: [p -- sw, v -- sw]
+checks:
+  p-remembers: {{node: p, console: {{send: "cat /tmp/x\\n", expect: kept-42}}, within: 60s}}
+  p-to-v: {{node: p, ping: v, count: 2, within: 60s}}
+"""
+
 
 @pytest.fixture
 def labs(short_path: Path) -> Iterator[LabRunner]:
     with LabRunner(short_path, fake_guests=False) as runner:
         yield runner
+
+
+def test_a_pc_goes_on_from_its_snapshot_in_a_lab_and_ends_with_it(labs: LabRunner) -> None:
+    labs.write(SAVED.format(key="snapshot"))
+    labs.vde("up", "--no-checks", timeout_s=120)
+    command = b"echo kept-$((6*7)) > /tmp/x; ping -c 1 10.0.6.2\n"
+    assert " 0% packet loss" in labs.vde("console", "p", "--linger", "4s", stdin=command)
+    assert {node["state"] for node in labs.nodes().values()} == {"ready"}
+    os.kill(labs.pids()["p"], signal.SIGUSR1)
+    patience = time.monotonic() + PATIENCE_S
+    while not (labs.directory / "p.saved").exists():
+        assert time.monotonic() < patience, labs.vde("logs", "p", status=None)
+        labs.vde("ps")
+    labs.vde("down")
+    labs.assert_nothing_is_left()
+
+    labs.write(SAVED.format(key="restore"))
+    lab = labs.start("up", "--foreground")
+    lab.wait_for("check p-remembers: ok")
+    lab.wait_for("check p-to-v: ok")
+    with Watched(labs.pids()) as watched:
+        lab.interrupt()
+        lab.wait()
+        watched.wait_all()
+    labs.assert_nothing_is_left()
 
 
 def test_pcs_in_a_lab(labs: LabRunner) -> None:

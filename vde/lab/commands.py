@@ -171,6 +171,9 @@ def board_command(
         command += ["--clock", guest.clock]
     if guest.cpu:
         command += ["--cpu", guest.cpu]
+    command += ["--pae"] if guest.pae else []
+    command += ["--snapshot", str(directory / guest.snapshot)] if guest.snapshot else []
+    command += ["--restore", str(directory / guest.restore)] if guest.restore else []
     if files is not None:
         command += ["--kernel", str(files.kernel), "--initrd", str(files.initrd)]
         words = " ".join(filter(None, [files.cmdline, parameters(guest), guest.cmdline]))

@@ -19,7 +19,7 @@ LATER: Mapping[str, frozenset[str]] = {
         agent aliases auto-remove binds cap-add certificate cmd console console-script cpu-set cpus
         credentials device devices disk entrypoint env env-files environment exec external files gdb
         healthcheck host link-apply-mode mgmt-ipv4 mgmt-ipv6 nat network-mode place
-        privileged restart restart-policy role runtime schedule shm-size snapshot stages startup-config
+        privileged restart restart-policy role runtime schedule shm-size stages startup-config
         startup-delay stop-signal sysctls time tmpfs type user vlan vlans volumes
     """),
     "link": _words("""

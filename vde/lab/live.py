@@ -253,7 +253,8 @@ class LiveLab:
             self.home.readiness(node.name),
             "descriptor",
             directory=directory,
-            ready_line=files is not None,  # a kernel of the user's may never show the line of our images
+            # a kernel of the user's may never show the line of our images; one that was saved has shown it
+            ready_line=files is not None and node.restore is None,
         )
 
     def _bochs_launch(self, node: Bochs) -> Launch:

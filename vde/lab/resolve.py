@@ -385,6 +385,9 @@ class _Resolver:
             clock=options.get("clock"),
             boot=options.get("boot"),
             firmware=options.get("firmware"),
+            pae=options.get("pae", False),
+            snapshot=options.get("snapshot"),
+            restore=options.get("restore"),
         )
 
     def image(self, kind: str, options: Options) -> tuple[str | None, AnyArchitecture | None]:

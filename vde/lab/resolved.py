@@ -93,6 +93,8 @@ class Guest(Station):
         disks: as `vde guest --disk` takes them; files are relative as well.
         clock: how its time passes.
         boot, firmware: what is started, if not a kernel (pc), and by which BIOS, relative to the directory.
+        pae: the processor has physical address extension (pc).
+        snapshot, restore: the file that SIGUSR1 writes, and the one to go on from, relative to the directory.
     """
 
     kind: Literal["qemu", "uml", "malta", "pc", "mac"] = "qemu"
@@ -108,6 +110,9 @@ class Guest(Station):
     clock: str | None = None
     boot: str | None = None
     firmware: str | None = None
+    pae: bool = False
+    snapshot: str | None = None
+    restore: str | None = None
 
 
 class Umps3(Station):

@@ -198,6 +198,13 @@ class NodeOptions(Said):
     firmware: Annotated[str, forms.FILE] | None = Field(
         default=None, description="pc, mac: the firmware, with 'boot'; by default Debian's SeaBIOS or OpenBIOS."
     )
+    pae: bool | None = Field(default=None, description="pc: physical address extension (-686-pae kernels).")
+    snapshot: Annotated[str, forms.FILE] | None = Field(
+        default=None, description="malta, pc, mac: the file that SIGUSR1 to the node's process writes."
+    )
+    restore: Annotated[str, forms.FILE] | None = Field(
+        default=None, description="malta, pc, mac: such a file, to go on from."
+    )
     clock: Literal["virtual", "host", "warp"] | None = Field(
         default=None, description="malta, pc, mac, umps3: how the guest's time passes (vde guest malta --help)."
     )
@@ -257,8 +264,10 @@ class Group(NodeOptions):
 COMMON_KEYS = frozenset({"kind", "group", "labels", "depends_on"})
 BOARD_KEYS = COMMON_KEYS | frozenset(
     {"image", "memory", "nics", "cmdline", "gateway", "ipv4", "ipv6", "kernel", "initrd", "disks", "clock"}
+    | {"snapshot", "restore"}
 )
-PC_KEYS = BOARD_KEYS | {"cpu", "boot", "firmware"}
+FIRMWARE_KEYS = BOARD_KEYS | {"cpu", "boot", "firmware"}
+PC_KEYS = FIRMWARE_KEYS | {"pae"}
 KEYS_OF_KIND: Mapping[str, frozenset[str]] = {
     "switch": COMMON_KEYS | {"numports", "fstp"},
     "hub": COMMON_KEYS | {"numports"},
@@ -273,8 +282,8 @@ KEYS_OF_KIND: Mapping[str, frozenset[str]] = {
     "malta": BOARD_KEYS,
     "pc": PC_KEYS,
     "i386": PC_KEYS,  # the same machine
-    "mac": PC_KEYS,
-    "ppc": PC_KEYS,  # the same machine
+    "mac": FIRMWARE_KEYS,
+    "ppc": FIRMWARE_KEYS,  # the same machine
     "umps3": COMMON_KEYS | {"config", "nics", "clock"},
     "bochs": COMMON_KEYS | {"memory", "cpu", "disks", "boot", "nics", "config"},
     "nat": COMMON_KEYS | {"ipv4", "ipv6", "dhcp", "dns", "ports"},
