@@ -47,8 +47,7 @@ def test_a_triple_fault_starts_the_machine_again(tmp_path: Path) -> None:
         finally:
             signal.alarm(0)
             running.terminate()
-            assert running.stdout is not None
-            running.stdout.read()
+            running.communicate()
 
 
 def test_a_screen_full_of_escape_codes_is_shown_as_characters(tmp_path: Path) -> None:
@@ -70,7 +69,7 @@ def test_a_screen_full_of_escape_codes_is_shown_as_characters(tmp_path: Path) ->
         finally:
             signal.alarm(0)
             running.terminate()
-            running.stdout.read()
+            running.communicate()
     assert not any(octet < 0x20 and octet != 0x0A for octet in shown)
     text = shown.decode()
     assert not any(0x7F <= ord(character) < 0xA0 for character in text)
