@@ -27,6 +27,8 @@ const NO_PAGE: u32 = 1;
 /// What memory holds.
 pub(crate) trait Word: Copy + Default + 'static {
     const OCTETS: u32;
+    /// What an address must be a multiple of, if alignment is checked (SDM 3A, table 6-7).
+    const ALIGNMENT: u32;
     fn peek(memory: &Memory, page: RamPage, offset: u32) -> Self;
     fn poke(self, memory: &mut Memory, page: RamPage, offset: u32);
     fn of(octets: [u8; 16]) -> Self;
@@ -34,9 +36,10 @@ pub(crate) trait Word: Copy + Default + 'static {
 }
 
 macro_rules! words {
-    ($($type:ty, $octets:literal;)*) => {$(
+    ($($type:ty, $octets:literal, $alignment:literal;)*) => {$(
         impl Word for $type {
             const OCTETS: u32 = $octets;
+            const ALIGNMENT: u32 = $alignment;
 
             #[inline(always)]
             fn peek(memory: &Memory, page: RamPage, offset: u32) -> Self {
@@ -61,14 +64,16 @@ macro_rules! words {
     )*};
 }
 
-words! { u8, 1; u16, 2; u32, 4; u64, 8; u128, 16; }
+// Of 16 octets it is the instructions that mind (#GP), and those that do not may be anywhere.
+words! { u8, 1, 1; u16, 2, 2; u32, 4, 4; u64, 8, 8; u128, 16, 1; }
 
-/// Ten octets: an extended real number in memory.
+/// Ten octets: an extended real number or a decimal one in memory. In FSAVE's area they may be anywhere.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Ten(pub u128);
+pub(crate) struct Ten<const ALIGNMENT: u32 = 8>(pub u128);
 
-impl Word for Ten {
+impl<const A: u32> Word for Ten<A> {
     const OCTETS: u32 = 10;
+    const ALIGNMENT: u32 = A;
 
     fn peek(memory: &Memory, page: RamPage, offset: u32) -> Self {
         let octets = memory.peek::<10>(page, offset);
@@ -302,15 +307,24 @@ impl Cpu {
         Ok(segment.base.wrapping_add(offset))
     }
 
-    /// #AC (SDM 3A, 6.15, interrupt 17): of user accesses of 2, 4 and 8 octets, if CR0.AM and EFLAGS.AC are set.
-    fn check_alignment(&mut self, linear: u32, octets: u32, user: bool) -> Result<(), Stop> {
-        if user
-            && self.cr0 & CR0_AM != 0
-            && self.other_flags & AC != 0
-            && matches!(octets, 2 | 4 | 8)
-            && linear & (octets - 1) != 0
-        {
+    /// #AC (SDM 3A, 6.15, interrupt 17): of user accesses, if CR0.AM and EFLAGS.AC are set.
+    fn check_alignment(&mut self, linear: u32, alignment: u32, user: bool) -> Result<(), Stop> {
+        if user && self.cr0 & CR0_AM != 0 && self.other_flags & AC != 0 && linear & (alignment - 1) != 0 {
             return Err(self.fault(AC_FAULT, 0));
+        }
+        Ok(())
+    }
+
+    /// Could a `T` be written? Its exceptions come even if nothing is written then.
+    #[cold]
+    pub(crate) fn probe<T: Word>(&mut self, memory: &mut Memory, seg: u8, offset: u32) -> Result<(), Stop> {
+        let user = self.cpl == 3;
+        let linear = self.check_segment(seg, offset, T::OCTETS, true)?;
+        self.check_alignment(linear, T::ALIGNMENT, user)?;
+        self.walk(memory, linear, Access::Write, user)?;
+        let last = linear.wrapping_add(T::OCTETS - 1);
+        if (linear ^ last) & !OFFSET != 0 {
+            self.walk(memory, last, Access::Write, user)?;
         }
         Ok(())
     }
@@ -328,7 +342,7 @@ impl Cpu {
     #[cold]
     #[inline(never)]
     pub(crate) fn load_slow<T: Word>(&mut self, memory: &mut Memory, linear: u32, user: bool) -> Result<T, Stop> {
-        self.check_alignment(linear, T::OCTETS, user)?;
+        self.check_alignment(linear, T::ALIGNMENT, user)?;
         let first = (PAGE_OCTETS - linear % PAGE_OCTETS).min(T::OCTETS);
         let Mapped { gpa, global } = self.walk(memory, linear, Access::Read, user)?;
         let watched = self.debugger.watches(linear, T::OCTETS, false);
@@ -384,7 +398,7 @@ impl Cpu {
         value: T,
         user: bool,
     ) -> Result<(), Stop> {
-        self.check_alignment(linear, T::OCTETS, user)?;
+        self.check_alignment(linear, T::ALIGNMENT, user)?;
         let first = (PAGE_OCTETS - linear % PAGE_OCTETS).min(T::OCTETS);
         let Mapped { gpa, global } = self.walk(memory, linear, Access::Write, user)?;
         let octets = value.octets();

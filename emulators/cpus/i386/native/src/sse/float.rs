@@ -5,8 +5,9 @@
 //! The host's own SSE2 computes, with the guest's rounding, denormals-are-zeros and flush-to-zero and all exceptions
 //! masked; the flags that it raised tell what the guest's MXCSR makes of it. IEEE 754 leaves no freedom in these
 //! operations, so all hosts agree; the two approximations (RCP, RSQRT), which differ from maker to maker, are integers'
-//! work here. An unmasked underflow is the one thing that masked execution does not show: it is raised by a tiny result
-//! even if exact, and flush-to-zero is off then.
+//! work here. Two things masked execution does not show: an unmasked underflow is raised by a tiny result even if exact
+//! (flush-to-zero is off then), and where overflow or underflow is unmasked, inexact is what has too many digits whatever
+//! its exponent is (`unbounded`).
 //!
 //! Not supported: hosts other than x86-64.
 
@@ -15,11 +16,15 @@ compile_error!("SSE's floating point is computed by the host's SSE2");
 
 use core::arch::{asm, x86_64::__m128i};
 
-/// MXCSR's flags that are told apart here (the others are 8, overflow, and 32, precision). SDM volume 1, figure 10-3.
+use super::unbounded::{self, Scale};
+
+/// MXCSR's flags that are told apart here SDM volume 1, figure 10-3.
 pub const IE: u32 = 1;
 pub const DE: u32 = 2;
 pub const ZE: u32 = 4;
+pub const OE: u32 = 8;
 pub const UE: u32 = 16;
+pub const PE: u32 = 32;
 pub const FLAGS: u32 = 0x3f;
 pub const DAZ: u32 = 0x40;
 /// The masks: the flags' bits, seven places up.
@@ -41,7 +46,7 @@ pub enum Lanes {
 
 impl Lanes {
     /// Is a lane denormal?
-    fn tiny(self, result: u128) -> bool {
+    pub(super) fn tiny(self, result: u128) -> bool {
         match self {
             Lanes::Never => false,
             Lanes::Single(count) => (0..count).any(|lane| {
@@ -58,7 +63,7 @@ impl Lanes {
 
 /// The control word of a computation for the guest's `mxcsr`.
 #[inline(always)]
-fn control(mxcsr: u32) -> u32 {
+pub(super) fn control(mxcsr: u32) -> u32 {
     let kept = if mxcsr & UM == 0 { ROUNDING | DAZ } else { ROUNDING | DAZ | FTZ };
     mxcsr & kept | MASKS
 }
@@ -83,6 +88,8 @@ pub fn settle(mxcsr: &mut u32, raised: u32) -> bool {
 /// An operation whose destination is an XMM register.
 pub trait Float {
     const LANES: Lanes;
+    /// How a lane's exactness is told if its exponent does not matter.
+    const SCALE: Scale = Scale::Never;
     /// The result and what was raised. `control` is a whole MXCSR with all exceptions masked and no flag raised.
     fn host(a: u128, b: u128, control: u32) -> (u128, u32);
 
@@ -92,6 +99,9 @@ pub trait Float {
         let (result, mut raised) = Self::host(a, b, control(*mxcsr));
         if *mxcsr & UM == 0 && Self::LANES.tiny(result) {
             raised |= UE;
+        }
+        if raised & !(*mxcsr >> 7) & (OE | UE) != 0 {
+            raised = unbounded::raised::<Self>(a, b, *mxcsr, raised);
         }
         if settle(mxcsr, raised) { None } else { Some(result) }
     }
@@ -110,10 +120,11 @@ fn plain(value: __m128i) -> u128 {
 }
 
 macro_rules! floats {
-    ($($name:ident $insn:literal $lanes:expr;)*) => {$(
+    ($($name:ident $insn:literal $lanes:ident $($scale:ident)?;)*) => {$(
         pub struct $name;
         impl Float for $name {
             const LANES: Lanes = $lanes;
+            $(const SCALE: Scale = Scale::$scale;)?
             #[inline]
             fn host(a: u128, b: u128, control: u32) -> (u128, u32) {
                 let (mut own, mut result, mut csr) = (0_u32, wide(a), control);
@@ -139,15 +150,15 @@ const D1: Lanes = Lanes::Double(1);
 const NO: Lanes = Lanes::Never;
 
 floats! {
-    AddPs "addps {a}, {b}" S4; AddSs "addss {a}, {b}" S1; AddPd "addpd {a}, {b}" D2; AddSd "addsd {a}, {b}" D1;
-    SubPs "subps {a}, {b}" S4; SubSs "subss {a}, {b}" S1; SubPd "subpd {a}, {b}" D2; SubSd "subsd {a}, {b}" D1;
-    MulPs "mulps {a}, {b}" S4; MulSs "mulss {a}, {b}" S1; MulPd "mulpd {a}, {b}" D2; MulSd "mulsd {a}, {b}" D1;
-    DivPs "divps {a}, {b}" S4; DivSs "divss {a}, {b}" S1; DivPd "divpd {a}, {b}" D2; DivSd "divsd {a}, {b}" D1;
+    AddPs "addps {a}, {b}" S4 Sum; AddSs "addss {a}, {b}" S1 Sum; AddPd "addpd {a}, {b}" D2 Sum; AddSd "addsd {a}, {b}" D1 Sum;
+    SubPs "subps {a}, {b}" S4 Sum; SubSs "subss {a}, {b}" S1 Sum; SubPd "subpd {a}, {b}" D2 Sum; SubSd "subsd {a}, {b}" D1 Sum;
+    MulPs "mulps {a}, {b}" S4 Product; MulSs "mulss {a}, {b}" S1 Product; MulPd "mulpd {a}, {b}" D2 Product; MulSd "mulsd {a}, {b}" D1 Product;
+    DivPs "divps {a}, {b}" S4 Product; DivSs "divss {a}, {b}" S1 Product; DivPd "divpd {a}, {b}" D2 Product; DivSd "divsd {a}, {b}" D1 Product;
     MinPs "minps {a}, {b}" NO; MinSs "minss {a}, {b}" NO; MinPd "minpd {a}, {b}" NO; MinSd "minsd {a}, {b}" NO;
     MaxPs "maxps {a}, {b}" NO; MaxSs "maxss {a}, {b}" NO; MaxPd "maxpd {a}, {b}" NO; MaxSd "maxsd {a}, {b}" NO;
     SqrtPs "sqrtps {a}, {b}" NO; SqrtSs "sqrtss {a}, {b}" NO; SqrtPd "sqrtpd {a}, {b}" NO; SqrtSd "sqrtsd {a}, {b}" NO;
-    CvtPs2Pd "cvtps2pd {a}, {b}" NO; CvtPd2Ps "cvtpd2ps {a}, {b}" S2;
-    CvtSs2Sd "cvtss2sd {a}, {b}" NO; CvtSd2Ss "cvtsd2ss {a}, {b}" S1;
+    CvtPs2Pd "cvtps2pd {a}, {b}" NO; CvtPd2Ps "cvtpd2ps {a}, {b}" S2 Narrow;
+    CvtSs2Sd "cvtss2sd {a}, {b}" NO; CvtSd2Ss "cvtsd2ss {a}, {b}" S1 Narrow;
     CvtDq2Ps "cvtdq2ps {a}, {b}" NO; CvtDq2Pd "cvtdq2pd {a}, {b}" NO;
     CvtPs2Dq "cvtps2dq {a}, {b}" NO; CvttPs2Dq "cvttps2dq {a}, {b}" NO;
     CvtPd2Dq "cvtpd2dq {a}, {b}" NO; CvttPd2Dq "cvttpd2dq {a}, {b}" NO;

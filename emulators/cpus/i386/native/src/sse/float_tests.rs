@@ -1,7 +1,5 @@
 use super::*;
 
-const PE: u32 = 32;
-
 #[test]
 fn approximations_are_as_near_as_the_manual_wants() {
     let mut bits = 1_u32;
@@ -101,4 +99,42 @@ fn not_a_number_is_passed_on_as_x86_does() {
     assert_eq!(ucomiss(one, quiet, &mut mxcsr), Some((true, true, true)));
     assert_eq!(CvttSs2Si::to_integer(0xbfc0_0000, &mut mxcsr), Some(0xffff_ffff));
     assert_eq!(CvtSd2Si::to_integer(0x41f0_0000_0000_0000, &mut mxcsr), Some(0x8000_0000));
+}
+
+#[test]
+fn a_denormal_that_lost_no_digits_but_its_own_was_inexact_when_underflow_was_unmasked() {
+    // 1.5 · 2⁻¹⁰⁰ times 1.01₂ · 2⁻⁵⁰ is 1.875 · 2⁻¹⁵⁰: no single denormal, but of four digits
+    let (a, b) = (0x0dc0_0000_u128, 0x26a0_0000_u128);
+    let mut mxcsr = DEFAULT;
+    assert!(MulSs::compute(a, b, &mut mxcsr).is_some());
+    assert_eq!(mxcsr & FLAGS, UE | PE);
+    mxcsr = DEFAULT & !UM;
+    assert_eq!(MulSs::compute(a, b, &mut mxcsr), None);
+    assert_eq!(mxcsr & FLAGS, UE);
+    // from double precision, beside a lane that is inexact by itself, or not
+    let tiny = 0x3700_8000_0000_0000_u128;
+    for (other, flags) in [(0x3ff0_0000_0000_0000_u128, UE), (0x3ff0_0000_0000_0001, UE | PE)] {
+        mxcsr = DEFAULT & !UM;
+        assert_eq!(CvtPd2Ps::compute(0, tiny | other << 64, &mut mxcsr), None);
+        assert_eq!(mxcsr & FLAGS, flags, "{other:#x}");
+    }
+    // a double denormal
+    mxcsr = DEFAULT & !UM;
+    assert_eq!(CvtSd2Ss::compute(0, 5, &mut mxcsr), None);
+    assert_eq!(mxcsr & FLAGS, UE | DE);
+}
+
+#[test]
+fn an_infinity_was_inexact_when_overflow_was_unmasked() {
+    const OM: u32 = OE << 7;
+    let large = 0x7f00_0000_u128;
+    let mut mxcsr = DEFAULT & !OM;
+    assert_eq!(AddSs::compute(large, large, &mut mxcsr), None);
+    assert_eq!(mxcsr & FLAGS, OE);
+    mxcsr = DEFAULT & !OM;
+    assert_eq!(AddSs::compute(large | 1, large, &mut mxcsr), None);
+    assert_eq!(mxcsr & FLAGS, OE | PE);
+    mxcsr = DEFAULT & !OM;
+    assert_eq!(DivSd::compute(0x7fe0 << 48, 0x0008 << 48, &mut mxcsr), None);
+    assert_eq!(mxcsr & FLAGS, OE | DE);
 }

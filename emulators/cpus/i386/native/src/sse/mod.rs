@@ -17,5 +17,6 @@ pub mod operands;
 pub mod packed_integer;
 pub mod shuffle;
 pub mod state;
+mod unbounded;
 
 pub use state::Sse;

@@ -152,7 +152,7 @@ pub(crate) fn frstor(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Result<(), 
     let mut registers = [F80::ZERO; 8];
     for (number, register) in registers.iter_mut().enumerate() {
         let at = cpu.x87_offset(op, offset, layout.size() + 10 * number as u32);
-        let Ten(bits) = cpu.load(memory, op.seg, at)?;
+        let Ten::<1>(bits) = cpu.load(memory, op.seg, at)?;
         *register = F80::from_bits(bits);
     }
     let fpu = &mut cpu.fpu;
@@ -172,7 +172,7 @@ pub(crate) fn fnsave(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Result<(), 
     for number in 0..8u8 {
         let at = cpu.x87_offset(op, offset, size + 10 * u32::from(number));
         let bits = cpu.fpu.st(number).to_bits();
-        cpu.store(memory, op.seg, at, Ten(bits))?;
+        cpu.store(memory, op.seg, at, Ten::<1>(bits))?;
     }
     cpu.fpu.init();
     Ok(())

@@ -3,9 +3,10 @@
 use super::state::Pointers;
 use super::*;
 use crate::exit::Stop;
+use crate::flags::AC;
 use crate::model::{Model, Options};
 use crate::op::{OPERAND16, Op};
-use crate::registers::{CR0_EM, CR0_MP, CR0_NE, CR0_PE, CR0_TS};
+use crate::registers::{CR0_AM, CR0_EM, CR0_MP, CR0_NE, CR0_PE, CR0_TS};
 use crate::state::Cpu;
 use guest_memory::Memory;
 use soft_float::F80;
@@ -180,4 +181,47 @@ fn registers_have_names() {
     assert!(!other.set("st8", 0) && !other.set("st", 0) && !other.set("fxx", 0));
     cpu.fpu.set("st1", 0x3fff_8000_0000_0000_0000);
     assert_eq!(cpu.fpu.st(1), F80::ONE);
+}
+
+/// A user's, with CR0.AM and EFLAGS.AC.
+fn minding() -> (Cpu, Memory) {
+    let (mut cpu, memory) = cpu();
+    cpu.cr0 |= CR0_PE | CR0_NE | CR0_AM;
+    cpu.set_eflags(cpu.eflags() | AC);
+    cpu.cpl = 3;
+    (cpu, memory)
+}
+
+#[test]
+fn unaligned_ten_octets_raised_no_alignment_check() {
+    for handler in [fld_m80, fbld, fstp_m80, fbstp] {
+        for (at, vector) in [(AT, None), (AT + 8, None), (AT + 4, Some(17)), (AT + 1, Some(17))] {
+            let (mut cpu, mut memory) = minding();
+            let done = handler(&mut cpu, &mut memory, &Op { disp: at, ..Op::default() });
+            assert_eq!(done.is_err().then_some(cpu.raised.vector), vector, "{at:#x}");
+        }
+    }
+}
+
+#[test]
+fn a_store_that_an_exception_stopped_raised_no_alignment_check() {
+    for handler in [fist_m32::<false>, fist_m32::<true>, fst_m32::<true>] {
+        let (mut cpu, mut memory) = minding();
+        cpu.fpu.set_control(0x37e);
+        cpu.fpu.set_status(0);
+        cpu.fpu.set_tags(0xffff);
+        assert!(handler(&mut cpu, &mut memory, &Op { disp: AT + 2, ..Op::default() }).is_err());
+        assert_eq!(cpu.fpu.status() & 0x3f, 0, "the exception is not noted yet");
+        assert!(handler(&mut cpu, &mut memory, &op(0)).is_ok());
+        assert_eq!(cpu.fpu.status() & 0x3f, 1);
+    }
+}
+
+#[test]
+fn registers_in_a_saved_area_need_no_more_alignment_than_its_words() {
+    let (mut cpu, mut memory) = minding();
+    let at = Op { disp: AT + 4, ..Op::default() };
+    assert!(fnsave(&mut cpu, &mut memory, &at).is_ok());
+    assert!(frstor(&mut cpu, &mut memory, &at).is_ok());
+    assert!(fnsave(&mut cpu, &mut memory, &Op { disp: AT + 2, ..Op::default() }).is_err());
 }

@@ -21,7 +21,7 @@ pub(crate) fn fld_m64(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Result<(),
 }
 
 pub(crate) fn fld_m80(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Result<(), Stop> {
-    let Ten(bits) = cpu.x87_load(memory, op)?;
+    let Ten::<8>(bits) = cpu.x87_load(memory, op)?;
     cpu.fpu.push_checked(F80::from_bits(bits));
     Ok(())
 }
@@ -45,7 +45,7 @@ pub(crate) fn fild_m64(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Result<()
 }
 
 pub(crate) fn fbld(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Result<(), Stop> {
-    let Ten(bits) = cpu.x87_load(memory, op)?;
+    let Ten::<8>(bits) = cpu.x87_load(memory, op)?;
     cpu.fpu.push_checked(F80::of_decimal(bits));
     Ok(())
 }
@@ -117,8 +117,9 @@ macro_rules! stores {
             cpu.x87_ready()?;
             let (bits, context) = cpu.fpu.converted($empty, $convert);
             let offset = cpu.ea(op);
-            if let Some(bits) = bits {
-                cpu.store::<$type>(memory, op.seg, offset, bits)?;
+            match bits {
+                Some(bits) => cpu.store::<$type>(memory, op.seg, offset, bits)?,
+                None => cpu.probe::<$type>(memory, op.seg, offset)?,
             }
             cpu.x87_pointers(op, offset);
             cpu.fpu.stored(bits.is_some(), context, POP);
@@ -154,8 +155,9 @@ fn store_80(
     cpu.x87_ready()?;
     let (bits, context) = cpu.fpu.converted(empty, convert);
     let offset = cpu.ea(op);
-    if let Some(bits) = bits {
-        cpu.store(memory, op.seg, offset, Ten(bits))?;
+    match bits {
+        Some(bits) => cpu.store(memory, op.seg, offset, Ten::<8>(bits))?,
+        None => cpu.probe::<Ten>(memory, op.seg, offset)?,
     }
     cpu.x87_pointers(op, offset);
     cpu.fpu.stored(bits.is_some(), context, true);
