@@ -1,7 +1,8 @@
-"""Wires measured: `python -m tests.bench.wires [--scenario accuracy|throughput|latency …]`. Manual: docs/wires.md.
+"""Wires measured: `python -m tests.bench.wires [--scenario accuracy|delay|throughput …]`. Manual: docs/wires.md.
 
 * **accuracy**: the same settings for our wire and for the kernel's netem (`tc qdisc … netem` between two network
   namespaces of ours; needs CAP_NET_ADMIN), measured by the same sender; one table.
+* **delay**: how late frames of a delay are, beside a sender and a receiver with nothing between them.
 * **throughput**: frames a second through `wirefilter -v` and through `vde wire`, in turns, with nothing set, and with a
   delay; and the processor time of the wire's process for each. Between two ends that cost next to nothing
   (`tests.bench.wire_ends`), so that the wire is what is measured; between two of our switches, whose clients use
@@ -206,6 +207,15 @@ def _collect(receiver: socket.socket, arrivals: list[tuple[int, float, float]], 
     return found
 
 
+def by_nothing(setting: Setting) -> Run:
+    """From the sender's socket to the receiver's: what the measurement itself adds."""
+    with ExitStack() as stack:
+        sender, receiver = (stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2))
+        receiver.bind(("127.0.0.1", 0))
+        sender.connect(receiver.getsockname())
+        return measure(sender, receiver, setting, FRAME_OCTETS)
+
+
 # -- the two sides -----------------------------------------------------------------------------------------------------
 
 
@@ -307,6 +317,20 @@ def accuracy() -> None:
         print(f"| {setting.title} | {setting.expected} | {' | '.join(cells)} |", flush=True)  # noqa: T201
 
 
+def delays(runs: int) -> None:
+    """How late frames are, in µs: 10 ms of delay by our wire, beside no wire at all, in turns."""
+    setting = next(setting for setting in SETTINGS if setting.title == "delay 10ms")
+    print("| run | through | p50 | p90 | p99 | p99.9 | most | others |\n|---|---|---:|---:|---:|---:|---:|---:|")  # noqa: T201
+    for number in range(1, runs + 1):
+        for name, side, due_ms in (("no wire", by_nothing, 0.0), ("vde wire", by_wire, 10.0)):
+            machine.wait_quiet(10.0, 3.0)
+            disturbance = machine.Disturbance([])
+            late = sorted(1e3 * (delay - due_ms) for delay in side(setting).delays)
+            shown = " | ".join(f"{late[int(len(late) * share)]:.0f}" for share in (0.5, 0.9, 0.99, 0.999))
+            print(f"| {number} | {name} | {shown} | {late[-1]:.0f} | {disturbance.pct():.0f} % |", flush=True)  # noqa: T201
+
+
+SCENARIOS = ("accuracy", "delay", "throughput")
 BETWEEN = ("ends", "vdeswitch", "vdeshm", "vde_switch")
 CONTESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "nothing set": ((), ()),
@@ -417,7 +441,7 @@ def throughput(runs: int, seconds: float, sizes: Sequence[int], between: str, se
 def main() -> None:
     """The program."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.wires", description=__doc__)
-    parser.add_argument("--scenario", nargs="+", choices=["accuracy", "throughput"], default=["accuracy", "throughput"])
+    parser.add_argument("--scenario", nargs="+", choices=SCENARIOS, default=SCENARIOS)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--between", nargs="+", choices=BETWEEN, default=BETWEEN)
@@ -427,6 +451,9 @@ def main() -> None:
     machine.end_in_order()
     if "accuracy" in options.scenario:
         accuracy()
+    if "delay" in options.scenario:
+        with machine.alone(300.0), machine.awake(True):
+            delays(options.runs)
     if "throughput" in options.scenario:
         for between in options.between:
             print(f"\nbetween {between}:\n")  # noqa: T201
