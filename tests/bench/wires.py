@@ -219,7 +219,7 @@ def by_nothing(setting: Setting) -> Run:
 # -- the two sides -----------------------------------------------------------------------------------------------------
 
 
-def by_wire(setting: Setting) -> Run:
+def by_wire(setting: Setting, *options: str) -> Run:
     """Our wire between two udp:// plugs on loopback."""
     with ExitStack() as stack:
         sender, receiver = (stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2))
@@ -232,7 +232,7 @@ def by_wire(setting: Setting) -> Run:
         vnls = [
             f"udp://127.0.0.1:{own}->127.0.0.1:{peer}" for own, peer in ((ports[1], ports[0]), (ports[2], ports[3]))
         ]
-        stack.enter_context(_ready([str(BIN / "vde"), "wire", *vnls, "--seed", "1", *setting.ours]))
+        stack.enter_context(_ready([str(BIN / "vde"), "wire", *vnls, "--seed", "1", *options, *setting.ours]))
         sender.connect(("127.0.0.1", ports[1]))
         return measure(sender, receiver, setting, FRAME_OCTETS)
 
@@ -322,7 +322,11 @@ def delays(runs: int) -> None:
     setting = next(setting for setting in SETTINGS if setting.title == "delay 10ms")
     print("| run | through | p50 | p90 | p99 | p99.9 | most | others |\n|---|---|---:|---:|---:|---:|---:|---:|")  # noqa: T201
     for number in range(1, runs + 1):
-        for name, side, due_ms in (("no wire", by_nothing, 0.0), ("vde wire", by_wire, 10.0)):
+        for name, side, due_ms in (
+            ("no wire", by_nothing, 0.0),
+            ("vde wire", by_wire, 10.0),
+            ("vde wire --realtime", lambda setting: by_wire(setting, "--realtime"), 10.0),
+        ):
             machine.wait_quiet(10.0, 3.0)
             disturbance = machine.Disturbance([])
             late = sorted(1e3 * (delay - due_ms) for delay in side(setting).delays)

@@ -112,6 +112,11 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="vde:// through a switch's shared memory where it has some (auto: if nothing is set at the start)",
     )
+    running.add_argument(
+        "--realtime",
+        action="store_true",
+        help="delays are kept on a busy machine, too: frames are carried before all ordinary programs (CAP_SYS_NICE)",
+    )
     control = parser.add_argument_group("control")
     control.add_argument("--replace", action="store_true", help="set: take back what is not named")
     control.add_argument("--format", choices=["text", "json"], default="text")
@@ -163,6 +168,7 @@ def _run(left: str, right: str, words: list[str], options: argparse.Namespace) -
 
     for vnl in (left, right):
         registry.check(vnl)
+    _check_realtime(options)
     name = options.name or f"wire-{os.getpid()}"
     seed = options.seed if options.seed is not None else os.urandom(8).hex()
     start = _start(options, words)
@@ -171,6 +177,18 @@ def _run(left: str, right: str, words: list[str], options: argparse.Namespace) -
     if interrupted:
         raise KeyboardInterrupt
     return status.DONE
+
+
+def _check_realtime(options: argparse.Namespace) -> None:
+    from vde.wire.native import may_be_realtime
+
+    if options.realtime and options.python:
+        raise ConfigError("--realtime is of the thread that --python does without")
+    if options.realtime and not may_be_realtime():
+        raise ConfigError(
+            "--realtime needs CAP_SYS_NICE (or a limit for real-time priorities, ulimit -r, of 1 or more); "
+            "without it delays are as good as the machine is idle"
+        )
 
 
 def _start(options: argparse.Namespace, words: list[str]) -> Any:
@@ -255,7 +273,7 @@ async def _serve(
     if not options.once and not ONE_TIME & {grammar.parse(vnl).scheme for vnl in vnls}:
         left, right = (_kept(vnl, attempt, here) for vnl, attempt in zip(vnls, (left, right), strict=True))
     patch = None if options.no_bypass else open_patch
-    carrier = None if options.python else NativeCarrier(wire)
+    carrier = None if options.python else NativeCarrier(wire, options.realtime)
     process = WireProcess(wire, (left, right), clock.monotonic_ns, TimerDescriptor, patch, clock.wall_ns, carrier)
 
     def facts() -> dict[str, Any]:

@@ -147,11 +147,24 @@ def add(tally: Tally, now: tuple[Any, ...], before: tuple[Any, ...] | None) -> N
             tally.dropped[fate] = tally.dropped.get(fate, 0) + count - known
 
 
+def may_be_realtime() -> bool:
+    """May a thread of ours be a real-time one (CAP_SYS_NICE, RLIMIT_RTPRIO)?"""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(0, policy, parameters)
+    except PermissionError:
+        return False
+    return True
+
+
 class NativeCarrier:
     """A `vde.wire.process.Carrier`."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, realtime: bool = False) -> None:
+        """`realtime`: the thread runs before all ordinary ones, if that is permitted (`may_be_realtime`)."""
         self._wire = wire
+        self._realtime = realtime
 
     def may_carry(self, kinds: tuple[EndpointKind | None, EndpointKind | None]) -> bool:
         """As `Carrier.may_carry`."""
@@ -164,13 +177,13 @@ class NativeCarrier:
 
     def open(self, left: HandedOver, right: HandedOver) -> "NativeWire":
         """As `Carrier.open`."""
-        return NativeWire(self._wire, left, right)
+        return NativeWire(self._wire, left, right, self._realtime)
 
 
 class NativeWire:
     """A `vde.wire.process.Carried`."""
 
-    def __init__(self, wire: Wire, left: HandedOver, right: HandedOver) -> None:
+    def __init__(self, wire: Wire, left: HandedOver, right: HandedOver, realtime: bool = False) -> None:
         """The descriptors are ours from now on."""
         self._sides = [wire.directions[name] for name in DIRECTIONS]
         self._ended = False
@@ -180,6 +193,7 @@ class NativeWire:
             self._pump = _native.WirePump(
                 [(handed.fd, int(handed.kind), handed.others) for handed in (left, right)],
                 [terms(side, state) for side, state in zip(self._sides, states, strict=True)],
+                realtime,
             )
         except BaseException:
             for side, state in zip(self._sides, states, strict=True):

@@ -17,6 +17,7 @@ from tests.lab_runner import VDE
 from tests.switch_process import PATIENCE_S, SwitchProcess
 from tests.vde_client import VdeClient, frame
 from vde.wire.client import WireConnection
+from vde.wire.native import may_be_realtime
 
 StartSwitch = Callable[..., SwitchProcess]
 
@@ -205,6 +206,25 @@ def test_a_plain_wire_takes_the_rings_that_a_switch_offers(
         lines = [line for switch in (one, other) for line in switch.command("port/allprint")]
         assert any("Port 0007" in line for line in lines)
         assert {line.split("module ")[1].split(":")[0].strip() for line in lines if "module " in line} == modules
+
+
+def policies(pid: int) -> set[int]:
+    """Of all threads of a process."""
+    return {os.sched_getscheduler(int(thread)) for thread in os.listdir(f"/proc/{pid}/task")}
+
+
+def test_a_wire_of_real_time_or_why_not(short_path: Path, clients: tuple[VdeClient, VdeClient, str, str]) -> None:
+    left, right, one, other = clients
+    if may_be_realtime():
+        with wire(short_path, one, other, "--delay", "1ms", "--realtime") as process:
+            left.send(frame(1))
+            assert right.receive() == frame(1)
+            assert policies(process.pid) == {os.SCHED_OTHER, os.SCHED_FIFO}
+        with wire(short_path, one, other, "--delay", "1ms") as process:
+            assert policies(process.pid) == {os.SCHED_OTHER}
+    else:
+        assert "CAP_SYS_NICE" in vde("wire", one, other, "--realtime", status=2)
+    assert "--python does without" in vde("wire", one, other, "--realtime", "--python", status=2)
 
 
 def shown(control: str | Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ pub mod end;
 pub mod lane;
 mod line;
 mod loss;
+mod prompt;
 pub mod pump;
 mod queue;
 mod reader;

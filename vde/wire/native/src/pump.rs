@@ -6,6 +6,7 @@
 
 use crate::end::{End, check};
 use crate::lane::Lane;
+use crate::prompt::be_prompt;
 use crate::reader::Reader;
 use crate::sender::Sender;
 use std::io;
@@ -49,8 +50,8 @@ pub struct Pump {
 }
 
 impl Pump {
-    /// Frames of `ends[0]` go through `lanes[0]` to `ends[1]`, and the other way.
-    pub fn start(ends: [End; 2], lanes: [Lane; 2]) -> io::Result<Pump> {
+    /// Frames of `ends[0]` go through `lanes[0]` to `ends[1]`, and the other way. `before_all`: `prompt::be_prompt`.
+    pub fn start(ends: [End; 2], lanes: [Lane; 2], before_all: bool) -> io::Result<Pump> {
         let shared = Arc::new(Shared {
             lanes: Mutex::new(lanes),
             broken: Mutex::new(None),
@@ -60,7 +61,7 @@ impl Pump {
         });
         let thread = {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name("wire".into()).spawn(move || Thread::new(&shared, ends).run())?
+            std::thread::Builder::new().name("wire".into()).spawn(move || Thread::new(&shared, ends).run(before_all))?
         };
         Ok(Pump { shared, thread: Some(thread) })
     }
@@ -124,9 +125,8 @@ impl<'a> Thread<'a> {
         }
     }
 
-    fn run(mut self) {
-        // SAFETY: takes a number; it concerns this thread's own waiting.
-        unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
+    fn run(mut self, before_all: bool) {
+        be_prompt(before_all);
         while !self.shared.stop.load(Ordering::Acquire) {
             let deadline = self.send_due();
             let ready = self.wait(deadline);
