@@ -77,4 +77,4 @@ def _drive(drives: dict[int, Drive], index: int, model: str, disk: DiskEnd) -> N
         raise ConfigError(
             f"mac: disk {index}: {disk.size_octets} octets: a CD-ROM has whole sectors of {CD_SECTOR}: truncated?"
         )
-    drives[place] = CdRom(disk, serial=serial)
+    drives[place] = CdRom(disk, serial=serial, power_on=False)

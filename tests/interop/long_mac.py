@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import struct
+import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
@@ -12,6 +14,7 @@ import pytest
 from emulators.boards import mac
 from emulators.machine import PoweredOff
 from emulators.outside import Bench, MemoryDisk
+from tests.emulators.loaders.elf_file import elf
 from tests.interop import ppc_image
 from tests.interop.guest_console import ConsoleGuest
 from tests.interop.namespaces import in_namespace, inside
@@ -44,6 +47,7 @@ def test_ping_and_ten_megabytes_both_ways(
     nic = ["--nic", f"{model},mac=02:00:00:00:00:42,vde://{switch.directory}"]
     with ConsoleGuest([str(VDE), "guest", "mac", *options, *nic]) as guest:
         guest.wait_for(image.ready)
+        guest.shell("ip -6 addr add 2001:db8::2/64 dev eth0 2>/dev/null; sleep 3")  # if /init did not; and DAD
         for address in ("192.0.2.1", "2001:db8::1"):
             assert "3 packets received" in guest.shell(f"ping -c 3 {address}")
         for address in ("192.0.2.2", "2001:db8::2"):
@@ -81,3 +85,36 @@ def test_linux_reads_and_writes_an_ide_disk() -> None:
     guest.wait_for("done")
     assert disk.contents[: 256 << 10] == bytes(256 << 10)
     assert disk.contents[256 << 10 : 257 << 10] == bytes(range(256)) * 4
+
+
+def test_openbios_starts_a_disc_by_its_boot_script(need_tool: NeedTool, tmp_path: Path) -> None:
+    """A hybrid disc as Debian made them: \\ppc\\bootinfo.txt names a program, which speaks by the client interface."""
+    tree = tmp_path / "disc"
+    (tree / "ppc").mkdir(parents=True)
+    (tree / "boot.elf").write_bytes(client_program('." hello from the disc" cr power-off'))
+    script = "<CHRP-BOOT>\n<BOOT-SCRIPT>boot &device;:,\\boot.elf</BOOT-SCRIPT>\n</CHRP-BOOT>\n"
+    (tree / "ppc" / "bootinfo.txt").write_text(script)
+    image = tmp_path / "disc.iso"
+    command = [need_tool("genisoimage"), "-quiet", "-hfs", "-part", "-r", "-o", str(image), str(tree)]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    outside = Bench(disk_list=[MemoryDisk(image.read_bytes(), readonly=True)])
+    guest = Dialogue(mac.Params(boot="cdrom", disks=("cdrom",)), outside)
+    guest.wait_for("hello from the disc")
+    assert guest.until_end() == PoweredOff(0)
+
+
+def client_program(words: str) -> bytes:
+    """An ELF file that has Open Firmware interpret `words`."""
+    base = 0x100000
+    arguments, service, text = base + 0x100, base + 0x200, base + 0x240
+    code = (
+        0x3C600000 | arguments >> 16,  # lis r3, …
+        0x60630000 | arguments & 0xFFFF,  # ori r3, r3, …
+        0x7CA903A6,  # mtctr r5
+        0x4E800421,  # bctrl
+        0x48000000,  # b .
+    )
+    octets = struct.pack(">5I", *code).ljust(0x100, b"\0")
+    octets += struct.pack(">5I", service, 1, 1, text, 0).ljust(0x100, b"\0")
+    octets += b"interpret".ljust(0x40, b"\0") + words.encode() + b"\0"
+    return elf([(base, octets, len(octets))], base, machine=20, order=">")

@@ -37,12 +37,14 @@ class CdRom(Drive):
     Args:
         medium: the disc's sectors of 2048 octets.
         serial, model: as for `AtaDisk`.
+        power_on: the first command is told of the power-on (SPC-3 §5.8), as from a real drive. OpenBIOS takes that for
+            a failure.
     """
 
     signature = (0x14, 0xEB)
     ready_bits = DRDY | DSC
 
-    def __init__(self, medium: Medium, *, serial: str, model: str = "VDE CD-ROM") -> None:
+    def __init__(self, medium: Medium, *, serial: str, model: str = "VDE CD-ROM", power_on: bool = True) -> None:
         self.medium = medium
         self.sectors = medium.size_octets // SECTOR
         self._serial, self._model = serial, model
@@ -52,7 +54,7 @@ class CdRom(Drive):
         self.locked = False
         self.changed = False
         self.sense = Sense()
-        self.attention: Sense | None = mmc.POWER_ON
+        self.attention: Sense | None = mmc.POWER_ON if power_on else None
         super().__init__()
 
     def medium_octets(self) -> int:
