@@ -4,6 +4,7 @@
 #   make test     all tests, real peers included          make check   format, lint, types, import contracts, clippy
 #   make bench    measurements against the originals      make fuzz    every parser, ten minutes each
 #   make test-oracles  floating point beside the host's own and mpmath's, millions of cases
+#   make soak-pc  a PC with Debian on its disk works for an hour (MINUTES=60), and its file system is clean
 #   make interop  only the tests with real peers          make clean   remove what was built
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ PYTEST := $(BIN)/pytest
 # Tests beside each other; what takes long in them are guests that boot, and waiting.
 JOBS ?= 2
 
-.PHONY: lab lab-qemu test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles interop test-pc test-mac unit constraints clean
+.PHONY: lab lab-qemu test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles interop test-pc soak-pc test-mac unit constraints clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.built
@@ -35,9 +36,16 @@ test-oracles: $(VENV)/.tools
 	SOFT_FLOAT_ROUNDS=100 cargo test --release --quiet --package i386-engine x87
 
 test-pc: $(VENV)/.built
-	@setup/install-packages test
+	@setup/install-packages test soak
 	$(PYTEST) tests/interop/long_pc.py tests/interop/long_cards.py tests/interop/long_firmware.py \
-		tests/interop/long_rest.py tests/interop/long_bochsrc.py
+		tests/interop/long_rest.py tests/interop/long_bochsrc.py tests/interop/long_network_boot.py \
+		tests/interop/long_disk.py
+
+# Rounds of packages, compilers and checksums on a disk that boots over GRUB; then e2fsck.
+MINUTES ?= 60
+soak-pc: $(VENV)/.built
+	@setup/install-packages test soak
+	$(BIN)/python -m tests.interop.soak_pc $(MINUTES)
 
 test-mac: $(VENV)/.built
 	@setup/install-packages test
