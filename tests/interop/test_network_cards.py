@@ -56,8 +56,8 @@ CARDS = [
     Card("pc", "rtl8139", "8139too", 1514),
 ]
 SLOW_CARDS = (
-    Card("pc", "ne2000", "ne2k-pci", 1500, link=False, octets=1_000_000),
-    Card("pc", "ne2000-isa", "ne", 1500, link=False, words="ne.io=0x300 ne.irq=5", octets=1_000_000),
+    Card("pc", "ne2000", "ne2k-pci", 1500, link=False),
+    Card("pc", "ne2000-isa", "ne", 1500, link=False, words="ne.io=0x300 ne.irq=5"),
 )
 """Every word is an access: `make test-pc`."""
 """PCnet and virtio on the Malta are in `test_malta_network`."""
