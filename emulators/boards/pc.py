@@ -67,7 +67,7 @@ class Params:
         choices=("", "kernel", *pc_boot.BOOT_ORDERS),
     )
     firmware: Path | None = option(None, "the BIOS (Debian's SeaBIOS)")
-    option_rom: tuple[str, ...] = option((), "firmware of a card", metavar="FILE")
+    option_rom: tuple[str, ...] = option((), "firmware of a card (with --boot network: Debian's iPXE)", metavar="FILE")
     apic: bool = option(False, "a local APIC and an I/O APIC, besides the 8259s")
     decompress: bool = option(True, "unpack a Linux kernel before the machine starts")
     serial_ports: int = option(2, "how many serial ports", least=0, most=4)
@@ -141,7 +141,8 @@ def build(params: Params, outside: Outside) -> Machine:
     else:
         vm.add_memory(TOP - len(bios), len(bios), readonly=True)
         vm.write(TOP - len(bios), bios)
-        roms = [(Path(name).name, read(Path(name), "option ROM")) for name in params.option_rom]
+        names = params.option_rom or (pc_boot.network_roms(params.nics) if boot == "network" else ())
+        roms = [(Path(name).name, read(Path(name), "option ROM")) for name in names]
         if vga_bios:
             roms.insert(0, ("vgabios", vga_bios))
         chipset.files.update(pc_boot.option_files(roms))

@@ -40,6 +40,10 @@ FW_CFG: Final = 0x510
 SEABIOS: Final = (Path("/usr/share/seabios/bios-256k.bin"), Path("/usr/share/qemu/bios-256k.bin"))
 VGA_BIOS: Final = (Path("/usr/share/seabios/vgabios-stdvga.bin"), Path("/usr/share/vgabios/vgabios.bin"))
 
+IPXE: Final = Path("/usr/lib/ipxe/qemu")
+IPXE_NAMES: Final = {"ne2000": "ne2k_pci"}
+"""Where its names are not ours."""
+
 LOW_END, EBDA, UPPER, HIGH = 0xA0000, 0x9FC00, 0xE0000, 0x100000
 BDA_MEMORY_K: Final = 0x413
 PCI_IO: Final = (0xC000, 0xFEFF)
@@ -179,6 +183,22 @@ def find_firmware(given: Path | None) -> bytes:
         except OSError as error:
             raise ConfigError(f"pc: firmware {str(path)!r}: {error.strerror}") from None
     raise ConfigError("pc: no firmware: install Debian's package seabios, or name a file (--firmware FILE)")
+
+
+def network_roms(models: Sequence[str]) -> tuple[str, ...]:
+    """iPXE for each model of network card that it has firmware for.
+
+    Raises:
+        ConfigError: for none of them.
+    """
+    paths = [IPXE / f"pxe-{IPXE_NAMES.get(model, model)}.rom" for model in dict.fromkeys(models)]
+    found = tuple(str(path) for path in paths if path.exists())
+    if models and not found:
+        raise ConfigError(
+            f"pc: --boot network: no firmware for {', '.join(dict.fromkeys(models))}: install Debian's package "
+            "ipxe-qemu (which has none for an ne2000-isa), or name a file (--option-rom FILE)"
+        )
+    return found
 
 
 def option_files(roms: Sequence[tuple[str, bytes]]) -> Mapping[str, bytes]:

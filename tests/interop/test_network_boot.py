@@ -3,18 +3,27 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from emulators.boards.pc_boot import IPXE
 from tests.interop.guest_console import ConsoleGuest
 from tests.interop.namespaces import in_namespace
+from tests.lab_runner import LabRunner
 from tests.switch_process import SwitchProcess
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 VDE = Path(sys.executable).parent / "vde"
-ROMS = Path("/usr/lib/ipxe/qemu")
+PATIENCE_S = 60.0
+LAB = """
+nodes:
+  sw: {kind: switch}
+  p: {kind: pc, boot: network, nics: rtl8139, memory: 32M}
+links: [p -- sw]
+"""
 TEXT = "started from the network"
 
 
@@ -71,10 +80,9 @@ class Network:
 
     def boot(self, model: str, name: str, text: str, *, memory: str = "32M", patience_s: float = 180) -> str:
         """The file `name` is started over a card, until the guest shows `text`: what the server was asked."""
-        rom = ROMS / f"pxe-{MODELS[model]}.rom"
-        if not rom.exists():
-            pytest.skip(f"{rom} is missing (package ipxe-qemu)")
-        options = ["--boot", "network", "--memory", memory, "--option-rom", str(rom)]
+        if not IPXE.exists():
+            pytest.skip(f"{IPXE} is missing (package ipxe-qemu)")
+        options = ["--boot", "network", "--memory", memory]
         options += ["--nic", f"{model},vde://{self._switch.directory}", "--console", "serial0=stdio"]
         server = BootServer(self._namespace, self._tap, self.directory, name)
         try:
@@ -85,8 +93,8 @@ class Network:
         return told
 
 
-MODELS = {"virtio": "virtio", "pcnet": "pcnet", "e1000": "e1000", "rtl8139": "rtl8139", "ne2000": "ne2k_pci"}
-"""Cards, and the firmware for each."""
+MODELS = ("e1000", "ne2000", "pcnet", "rtl8139", "virtio")
+"""Cards with firmware."""
 
 
 @pytest.fixture
@@ -102,3 +110,18 @@ def test_a_program_from_a_server_starts(network: Network) -> None:
     assert "dhcp 1 from 52:54:00" in told
     assert "dhcp 3 from 52:54:00" in told
     assert "tftp done 4000" in told
+
+
+def test_a_pc_in_a_lab_starts_its_cards_firmware(short_path: Path) -> None:
+    if not IPXE.exists():
+        pytest.skip(f"{IPXE} is missing (package ipxe-qemu)")
+    with LabRunner(short_path, fake_guests=False) as labs:
+        labs.write(LAB)
+        labs.vde("up", timeout_s=120)
+        shown = ""
+        patience = time.monotonic() + PATIENCE_S
+        while "Configuring (net0" not in shown:
+            assert time.monotonic() < patience, shown
+            shown = labs.vde("console", "p", "--linger", "2s", stdin=b"")
+        labs.vde("down")
+        labs.assert_nothing_is_left()
