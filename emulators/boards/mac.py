@@ -58,6 +58,11 @@ class Params:
     append: str = option("console=ttyPZ0", "kernel parameters")
     memory: int = option(128 << 20, "size of the memory", unit="octets", least=LEAST_OCTETS, most=MOST_OCTETS)
     cpu: str = option("750", "the processor's model", choices=MODELS)
+    entry: str = option(
+        "tree",
+        "how a kernel without firmware learns of the machine: from a flattened tree, or by asking Open Firmware",
+        choices=("tree", "open-firmware"),
+    )
     firmware: str = option("", "openbios (Debian's), or a file: what is started instead of the kernel", metavar="FILE")
     boot: str = option(
         "",
@@ -93,7 +98,8 @@ def build(params: Params, outside: Outside) -> Machine:
     vm = Vm()
     regions = [Region("memory", 0, params.memory)]
     vm.add_memory(0, params.memory)
-    cpu = Cpu(vm, model=params.cpu, timebase_ticks=TIMEBASE_TICKS)
+    asking = firmware is None and params.entry == "open-firmware"
+    cpu = Cpu(vm, model=params.cpu, timebase_ticks=TIMEBASE_TICKS, hypercalls=asking)
     chipset = Chipset(
         irq=cpu.set_irq,
         outside=outside,
@@ -105,6 +111,7 @@ def build(params: Params, outside: Outside) -> Machine:
     )
     plug_in(chipset, nics=params.nics, disks=params.disks, rng=params.rng, virtio_console=params.virtio_console)
     symbols = Symbols()
+    services = None
     if firmware is not None:
         kernel = None if params.kernel is None else (params.kernel.name, read(params.kernel, "kernel"))
         initrd = None if params.initrd is None else (params.initrd.name, read(params.initrd, "initrd"))
@@ -119,6 +126,19 @@ def build(params: Params, outside: Outside) -> Machine:
             boot=params.boot,
             screen=params.vga and params.firmware_console == "screen",
         )
+    elif asking:
+        assert params.kernel is not None
+        chipset.place_mac_io()
+        started, services = mac_firmware.start_asking(
+            vm,
+            chipset,
+            memory_octets=params.memory,
+            kernel=(params.kernel.name, read(params.kernel, "kernel")),
+            initrd=None if params.initrd is None else read(params.initrd, "initrd"),
+            command_line=params.append,
+            hardware=hardware(params.cpu),
+        )
+        cpu.set_state({"msr": MSR_AT_ENTRY, **started})
     else:
         assert params.kernel is not None
         chipset.place_mac_io()
@@ -136,6 +156,11 @@ def build(params: Params, outside: Outside) -> Machine:
         )
         cpu.set_state({"pc": booted.entry, "msr": MSR_AT_ENTRY, **booted.registers})
         symbols = booted.symbols
+
+    def hypercall(number: int) -> None:
+        assert services is not None
+        cpu.set_state({"r3": services.call(number)})
+
     return Machine(
         board="mac",
         cpu=cpu,
@@ -146,6 +171,7 @@ def build(params: Params, outside: Outside) -> Machine:
         ticks_hz=TICKS_HZ,
         devices=chipset.devices,
         memory=tuple(regions),
+        hypercall=hypercall if services is not None else None,
         symbol=symbols.find,
     )
 

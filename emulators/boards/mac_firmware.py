@@ -14,8 +14,9 @@ from typing import Final
 from emulators.boards.mac_chipset import BUS_HZ, CLOCK_HZ, TIMEBASE_HZ, Chipset
 from emulators.cpus.vm import Vm
 from emulators.devices.firmware.fw_cfg import MEMORY_OCTETS, FwCfgMemory
+from emulators.devices.firmware.open_firmware import ENTRY, OpenFirmware
 from emulators.loaders.elf import EM_PPC, MAGIC, Elf, Segment, Symbols, place, read_elf
-from emulators.loaders.mac import check_command_line, find_kernel
+from emulators.loaders.mac import Hardware, check_command_line, find_kernel, tree
 from vde.errors import ConfigError
 
 OPENBIOS: Final = "openbios"
@@ -24,6 +25,8 @@ ROM, ROM_OCTETS = 0xFFF00000, 1 << 20
 FW_CFG: Final = 0xF0000510
 """mac_oldworld.c: CFG_ADDR."""
 
+CLIENT_ENTRY, CLIENT_END = 0x3000, 0x8000
+"""Of the client interface served by the host: two instructions, and a stack that ends at the second address."""
 KERNEL_AT, GAP, PAGE = 0x01000000, 0x00100000, 0x1000
 WIDTH, HEIGHT, DEPTH = 800, 600, 32
 
@@ -113,6 +116,50 @@ def start(
     chipset.pci.memory.map(FW_CFG, MEMORY_OCTETS, fw_cfg, name="fw_cfg")
     chipset.devices["fw_cfg"] = fw_cfg
     return rom.symbols
+
+
+def start_asking(
+    vm: Vm,
+    chipset: Chipset,
+    *,
+    memory_octets: int,
+    kernel: tuple[str, bytes],
+    initrd: bytes | None,
+    command_line: str,
+    hardware: Hardware,
+) -> tuple[dict[str, int], OpenFirmware]:
+    """Put a kernel into memory that asks Open Firmware (`open_firmware`); answers its registers, and who answers it.
+
+    Raises:
+        ConfigError: something does not fit, or is none.
+    """
+    name, octets = kernel
+    elf = find_kernel(octets, name, memory_octets)
+    first = min(segment.address for segment in elf.segments)
+    end = place(elf, name, vm, lambda address: address - first + KERNEL_AT)
+    initrd_at = _page(end + GAP)
+    if initrd:
+        _put(vm, initrd_at, initrd, "initrd")
+    _put(vm, CLIENT_ENTRY, ENTRY, "client interface")
+    root = tree(hardware, memory_octets=memory_octets, command_line=check_command_line(command_line))
+    taken = [(0, CLIENT_END), (KERNEL_AT, _page(end) - KERNEL_AT)]
+    taken += [(initrd_at, _page(len(initrd)))] if initrd else []
+    services = OpenFirmware(
+        root=root,
+        dma=chipset.dma,
+        memory_octets=memory_octets,
+        taken=taken,
+        out=chipset.outside.console("serial0").out,
+        timeline=chipset.timeline,
+        ended=lambda how: chipset.events.halt(0, f"Open Firmware: {how}"),
+    )
+    chosen = root.find("/chosen")
+    assert chosen is not None
+    chosen["stdout"] = services.open("/pci/mac-io/escc/ch-a")
+    chosen["stdin"] = services.open("/pci/mac-io/escc/ch-a")
+    chipset.devices["open-firmware"] = services
+    registers = {"pc": elf.entry - first + KERNEL_AT, "r1": CLIENT_END - 0x100, "r5": CLIENT_ENTRY}
+    return registers | {"r3": initrd_at if initrd else 0, "r4": len(initrd) if initrd else 0}, services
 
 
 def _rom(firmware: tuple[str, bytes]) -> Elf:

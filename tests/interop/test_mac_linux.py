@@ -122,3 +122,14 @@ def test_two_macintoshes_of_vde_guest_see_each_other(start_switch: object, tmp_p
         second.wait_for(image.ready)
         assert "3 packets received" in first.shell("ping -c 3 192.0.2.2")
         assert "3 packets received" in second.shell("ping -c 3 192.0.2.1")
+
+
+def test_linux_boots_by_asking_open_firmware() -> None:
+    image = ppc_image.find()
+    params = mac.Params(kernel=image.kernel, initrd=image.initrd, append=image.words, entry="open-firmware")
+    guest = Dialogue(params)
+    guest.wait_for("copying OF device tree...")
+    guest.wait_for("Booting Linux via __start()")
+    guest.wait_for(image.ready)
+    guest.type("poweroff -f\n")
+    assert guest.until_end() == PoweredOff(0)
