@@ -140,6 +140,9 @@ impl Cpu {
             19 => self.dar,
             22 => self.dec(),
             25 => self.sdr1,
+            // What mftb reads; processors here answer mfspr, too.
+            268 => self.tb() as u32,
+            269 => (self.tb() >> 32) as u32,
             26 => self.srr0,
             27 => self.srr1,
             272..=275 => self.sprg[usize::from(number - 272)],
