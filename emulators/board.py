@@ -108,6 +108,7 @@ class BoardSpec:
             has none that the command line could give.
         needs: what the machine's own configuration wants.
         bochsrc: reads a configuration file of Bochs (a file, the environment).
+        foreign: as `bochsrc`, by the name of the option.
         architecture: of images that it boots (`vde image`), or "".
     """
 
@@ -122,6 +123,7 @@ class BoardSpec:
     needs: Callable[[Any], Needs] = lambda params: Needs()
     architecture: str = ""
     bochsrc: Callable[[Path, Mapping[str, str]], Said] | None = None
+    foreign: Mapping[str, Callable[[Path, Mapping[str, str]], Said]] = dataclasses.field(default_factory=dict)
 
     @property
     def page(self) -> str:

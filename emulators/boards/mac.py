@@ -33,6 +33,7 @@ from emulators.boards.mac_chipset import (
 from emulators.cpus.ppc import MODELS, Cpu, Vm
 from emulators.dma import Dma
 from emulators.loaders import mac as loader
+from emulators.loaders import mac_configs
 from emulators.loaders.elf import Symbols
 from emulators.machine import Machine, Region
 from emulators.outside import Outside
@@ -203,4 +204,5 @@ BOARD = BoardSpec(
     disk_models=DISK_MODELS,
     most_disks=MOST_DISKS,
     architecture="powerpc",
+    foreign={"pearpc": mac_configs.read_pearpc, "molrc": mac_configs.read_molrc},
 )

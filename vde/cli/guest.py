@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from vde.cli import status
 from vde.errors import ConfigError
 
 if TYPE_CHECKING:
-    from emulators.board import BoardSpec, Needs
+    from emulators.board import BoardSpec, Needs, Said
     from emulators.guest.consoles import Place
     from emulators.guest.disk import Access
     from emulators.guest.session import Disk, Nic, Result
@@ -74,6 +75,8 @@ def board_parser(spec: "BoardSpec") -> argparse.ArgumentParser:
     _add_outside(parser, spec)
     if spec.bochsrc is not None:
         parser.add_argument("--bochsrc", type=Path, metavar="FILE", help="options of a Bochs configuration file")
+    for name in spec.foreign:
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"options of a {name} configuration file")
     running = parser.add_argument_group("running")
     running.add_argument(
         "--clock",
@@ -200,7 +203,11 @@ def _run(spec: "BoardSpec", args: argparse.Namespace) -> int:
 
     given = {field.name: value for field, _ in spec.options() if (value := getattr(args, field.name, None)) is not None}
     if getattr(args, "bochsrc", None) is not None:
-        _read_bochsrc(spec, args, given)
+        assert spec.bochsrc is not None
+        _read_foreign(spec.bochsrc, args.bochsrc, args, given)
+    for name, reader in spec.foreign.items():
+        if getattr(args, name) is not None:
+            _read_foreign(reader, getattr(args, name), args, given)
     nics, nic_models = _nics(spec, getattr(args, "nic", []))
     disks, disk_models = _disks(spec, getattr(args, "disk", []))
     if spec.nic_models:
@@ -241,10 +248,11 @@ def _run(spec: "BoardSpec", args: argparse.Namespace) -> int:
     return _status(trio.run(session.run))
 
 
-def _read_bochsrc(spec: "BoardSpec", args: argparse.Namespace, given: dict[str, Any]) -> None:
-    """What a Bochs configuration file says, where the command line says nothing."""
-    assert spec.bochsrc is not None
-    said = spec.bochsrc(args.bochsrc, os.environ)
+def _read_foreign(
+    reader: Callable[[Path, Mapping[str, str]], "Said"], path: Path, args: argparse.Namespace, given: dict[str, Any]
+) -> None:
+    """What another emulator's configuration file says, where the command line says nothing."""
+    said = reader(path, os.environ)
     for name, value in said.options.items():
         given.setdefault(name, value)
     args.nic, args.disk = args.nic or list(said.nics), args.disk or list(said.disks)
