@@ -1,0 +1,228 @@
+"""What `tests.bench.cpu` runs: guests by processor, and every emulator's way to run them.
+
+A new processor is one more entry in `ARCHITECTURES` (and its first instructions and serial line in
+`coremark/port/core_portme.c`).
+
+Bochs, QEMU and our PC get the same disk (`boot_disk.py`), each starts it with its own BIOS, and the clock starts when
+the disk's loader is done: only instructions of the guest proper are compared. A Malta's emulators take the kernel's or
+the program's file itself.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.bench import boot_disk
+from vde.image import store
+from vde.image.store import Image
+
+VDE: Final = str(Path(sys.executable).parent / "vde")
+COREMARK: Final = Path(__file__).with_name("coremark")
+COMMON_FLAGS: Final = ("-O2", "-nostdlib", "-static", "-ffreestanding", "-fno-tree-loop-distribute-patterns")
+READY: Final = b"vde-guest ready:"
+BOOT_PATIENCE_S, SHIPPED_PATIENCE_S = 60.0, 150.0
+MEMORY_MIB: Final = 128
+BOCHS_CONFIGURATION: Final = """\
+config_interface: textconfig
+display_library: term
+romimage: file=/usr/share/bochs/BIOS-bochs-latest, options=fastboot
+vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+sound: driver=dummy
+speaker: enabled=0
+panic: action=fatal
+log: log.txt
+cpu: model=p3_katmai, ips=100000000
+clock: sync=none
+megs: {memory_mib}
+pci: enabled=1, chipset=i440fx
+ata0-master: type=disk, mode=flat, path="{disk}", cylinders={cylinders}, heads=16, spt=63
+boot: disk
+com1: enabled=1, mode=term, dev={terminal}
+"""
+"""Chosen: 100 million instructions for a second of the guest's, so that its timer costs no more than ours."""
+
+
+@dataclass
+class Contest:
+    """One emulator with one task, and what each run took.
+
+    Attributes:
+        command: its command line.
+        first: the word on the serial line at which the clock starts; None: at the start of the command.
+        last: at which it ends.
+        proofs: what has to be said until the end, or behind it, for the run to count.
+        bochs_disk: it is Bochs with this disk; the command is made for it.
+        seconds, processor_s: wall-clock time and processor time of all its threads, a run each.
+        why: it cannot do it.
+    """
+
+    name: str
+    command: Sequence[str]
+    first: bytes | None
+    last: bytes
+    proofs: Sequence[bytes] = ()
+    patience_s: float = BOOT_PATIENCE_S
+    bochs_disk: Path | None = None
+    seconds: list[float] = field(default_factory=list)
+    processor_s: list[float] = field(default_factory=list)
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A guest's processor.
+
+    Attributes:
+        tools: programs that are needed.
+        compiler, flags, iterations: of CoreMark.
+        aim: million instructions a second, of ours.
+        coremark: emulators with the program.
+        boot: emulators with Debian's kernel.
+        machine: ours with the program, for counting its instructions.
+    """
+
+    tools: Sequence[str]
+    compiler: str
+    flags: Sequence[str]
+    iterations: int
+    aim: int
+    coremark: Callable[[Path, Path], list[Contest]]
+    boot: Callable[[Path], list[Contest]]
+    machine: str
+
+
+COREMARK_PROOFS: Final = (b"seedcrc          : 0xe9f5", b"crclist       : 0xe714", b"crcmatrix     : 0x1fd7")
+"""CoreMark's own known values for its performance run (core_main.c), on 2000 octets."""
+FINISHED: Final = b"finished"
+
+
+def compile_coremark(architecture: Architecture, program: Path, iterations: int | None = None) -> None:
+    """The unmodified program with our port."""
+    flags = (*COMMON_FLAGS, *architecture.flags)
+    subprocess.run(
+        [
+            *(
+                architecture.compiler,
+                *flags,
+                f"-DITERATIONS={iterations or architecture.iterations}",
+                f'-DFLAGS="{" ".join(flags)}"',
+            ),
+            *(f"-I{COREMARK}", f"-I{COREMARK / 'port'}", "-o", program),
+            *sorted(COREMARK.glob("*.c")),
+            COREMARK / "port/core_portme.c",
+        ],
+        check=True,
+    )
+
+
+def coremark(name: str, command: Sequence[str], bochs_disk: Path | None = None) -> Contest:
+    return Contest(name, command, b"begin", b"end", (*COREMARK_PROOFS, FINISHED), bochs_disk=bochs_disk)
+
+
+def linux(name: str, command: Sequence[str], bochs_disk: Path | None = None, first: bytes | None = None) -> Contest:
+    return Contest(name, command, first, READY, bochs_disk=bochs_disk)
+
+
+QEMU_WORDS: Final = ("-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot", "-accel", "tcg")
+QEMU_MALTA: Final = ("qemu-system-mipsel", "-M", "malta", "-cpu", "24Kf", "-m", str(MEMORY_MIB), *QEMU_WORDS)
+QEMU_PC: Final = ("qemu-system-i386", "-M", "pc", "-cpu", "pentium3", "-m", str(MEMORY_MIB), *QEMU_WORDS)
+GXEMUL: Final = ("gxemul", "-q", "-e", "malta", "-M", str(MEMORY_MIB))
+
+
+def malta_coremark(program: Path, _: Path) -> list[Contest]:
+    return [
+        coremark("ours", (VDE, "guest", "malta", "--kernel", str(program))),
+        coremark("QEMU (TCG)", (*QEMU_MALTA, "-kernel", str(program))),
+        coremark("GXemul", (*GXEMUL, str(program))),
+    ]
+
+
+def malta_boot(_: Path) -> list[Contest]:
+    image = store.pull("debian-malta")
+    ours = (VDE, "guest", "malta", "--image", image.name)
+    files = ("-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", image.command_line(""))
+    gxemul = linux("GXemul", (*GXEMUL, str(image.kernel)))
+    gxemul.last = b"Linux version"  # it is not expected to come so far
+    return [
+        linux("ours, kernel unpacked by the loader", ours),
+        linux("ours, kernel unpacks itself", (*ours, "--no-decompress")),
+        linux("QEMU (TCG), kernel unpacks itself", (*QEMU_MALTA, *files)),
+        gxemul,
+    ]
+
+
+def our_pc(disk: Path) -> tuple[str, ...]:
+    return (VDE, "guest", "pc", "--boot", "disk", "--disk", f"ide,{disk},overlay,format=raw")
+
+
+def qemu_pc(disk: Path) -> tuple[str, ...]:
+    return (*QEMU_PC, "-drive", f"file={disk},format=raw,snapshot=on")
+
+
+def pc_coremark(program: Path, directory: Path) -> list[Contest]:
+    disk = directory / "coremark.img"
+    disk.write_bytes(boot_disk.program_disk(boot_disk.boot_sector(directory), program))
+    return [
+        coremark("ours", our_pc(disk)),
+        coremark("Bochs", (), disk),
+        coremark("QEMU (TCG)", qemu_pc(disk)),
+    ]
+
+
+def as_shipped(image: Image) -> str:
+    """The usual words without what makes the boot shorter."""
+    return " ".join(word for word in image.command_line("").split() if word != "cryptomgr.notests")
+
+
+def pc_boot(directory: Path) -> list[Contest]:
+    image = store.pull("debian-i386")
+    disk = directory / "linux.img"
+    disk.write_bytes(
+        boot_disk.linux_disk(
+            boot_disk.boot_sector(directory), image.kernel, image.initrd, image.command_line(""), MEMORY_MIB << 20
+        )
+    )
+    files = ("--kernel", str(image.kernel), "--initrd", str(image.initrd), "--append", as_shipped(image))
+    shipped = linux("ours, as shipped: packed, with the self-tests", (VDE, "guest", "pc", *files, "--no-decompress"))
+    shipped.patience_s = SHIPPED_PATIENCE_S
+    return [
+        linux("ours, from the same disk", our_pc(disk), first=b"go"),
+        linux("Bochs, from the same disk", (), disk, first=b"go"),
+        linux("QEMU (TCG), from the same disk", qemu_pc(disk), first=b"go"),
+        linux("ours, kernel unpacked by the loader, whole run", (VDE, "guest", "pc", "--image", image.name)),
+        shipped,
+    ]
+
+
+ARCHITECTURES: Final[Mapping[str, Architecture]] = {
+    "mips": Architecture(
+        tools=("mipsel-linux-gnu-gcc", "qemu-system-mipsel", "gxemul"),
+        compiler="mipsel-linux-gnu-gcc",
+        flags=(
+            *("-mips32", "-msoft-float", "-G0", "-fno-pic", "-mno-abicalls"),
+            *("-Wl,-Ttext=0x80100000", "-Wl,--build-id=none"),
+        ),
+        iterations=1000,
+        aim=120,
+        coremark=malta_coremark,
+        boot=malta_boot,
+        machine="malta",
+    ),
+    "i386": Architecture(
+        tools=("gcc", "ld", "qemu-system-i386", "bochs"),
+        compiler="gcc",
+        flags=(
+            *("-m32", "-march=pentiumpro", "-mno-sse", "-mno-mmx", "-fno-pic", "-no-pie", "-fno-stack-protector"),
+            *("-fno-asynchronous-unwind-tables", "-Wl,-N,-e,__start,-Ttext=0x100000,-Tdata=0x110000,--build-id=none"),
+            "-Wl,--no-warn-rwx-segments",  # data in pages of their own: writes beside code are slow in all of them
+        ),
+        iterations=1000,
+        aim=80,
+        coremark=pc_coremark,
+        boot=pc_boot,
+        machine="pc",
+    ),
+}

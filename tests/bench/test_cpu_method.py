@@ -1,0 +1,37 @@
+"""The benchmark of engines: CoreMark is the unmodified one, and its program runs from the disk that the peers get."""
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from emulators.boards import pc
+from emulators.outside import Bench, MemoryDisk
+from tests.bench import boot_disk
+from tests.bench.cpu_guests import ARCHITECTURES, COREMARK, COREMARK_PROOFS, FINISHED, compile_coremark
+
+MOST_INSNS = 100_000_000
+
+
+def test_coremark_is_unmodified() -> None:
+    for line in (COREMARK / "coremark.md5").read_text().splitlines():
+        total, name = line.split()
+        assert hashlib.md5((COREMARK / name).read_bytes(), usedforsecurity=False).hexdigest() == total, name
+
+
+def test_coremark_from_the_disk(tmp_path: Path) -> None:
+    compiles = subprocess.run(
+        ["gcc", "-m32", "-ffreestanding", "-c", "-x", "c", "-o", "/dev/null", "/dev/null"], check=False
+    )
+    if shutil.which("ld") is None or compiles.returncode:
+        pytest.skip("no compiler for i386")
+    program = tmp_path / "program"
+    compile_coremark(ARCHITECTURES["i386"], program, iterations=2)
+    outside = Bench(disk_list=[MemoryDisk(boot_disk.program_disk(boot_disk.boot_sector(tmp_path), program))])
+    machine = pc.build(pc.Params(boot="disk", memory=16 << 20, disks=("ide",)), outside)
+    while FINISHED not in (said := outside.written["serial0"]):
+        assert machine.cpu.icount < MOST_INSNS, bytes(said)
+        machine.run_for(1_000_000)
+    assert all(proof in said for proof in COREMARK_PROOFS), bytes(said)
