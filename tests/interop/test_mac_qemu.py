@@ -28,18 +28,7 @@ Machine = tuple[Read, Write]
 @pytest.fixture
 def qemu(need_tool: NeedTool) -> Iterator[Machine]:
     """g3beige whose processor stands still. The protocol's values are big-endian there, ours little-endian."""
-    command = [
-        need_tool("qemu-system-ppc"),
-        "-M",
-        "g3beige",
-        "-nodefaults",
-        "-display",
-        "none",
-        "-vga",
-        "none",
-        "-accel",
-        "qtest",
-    ]
+    command = [need_tool("qemu-system-ppc"), "-M", "g3beige", "-nodefaults", "-display", "none", "-vga", "none", "-S"]
     command += ["-qtest", "stdio", "-qtest-log", "none"]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
