@@ -15,7 +15,7 @@ from typing import Final
 
 from emulators.board import BoardSpec, option
 from emulators.boards import pc_boot
-from emulators.boards.pc_cards import DISK_MODELS, MOST_DISKS, MOST_NICS, NIC_MODELS, plug_in
+from emulators.boards.pc_cards import DISK_MODELS, MOST_DISKS, MOST_NICS, NIC_MODELS, nic_identities, plug_in
 from emulators.boards.pc_chipset import Chipset, Pins
 from emulators.boards.pc_display import plug_display, start_in_text, start_linear
 from emulators.cpus.i386 import MODELS, Cpu, Vm
@@ -145,7 +145,7 @@ def build(params: Params, outside: Outside) -> Machine:
         roms = [(Path(name).name, read(Path(name), "option ROM")) for name in names]
         if vga_bios:
             roms.insert(0, ("vgabios", vga_bios))
-        chipset.files.update(pc_boot.option_files(roms))
+        chipset.files.update(pc_boot.option_files(roms, nic_identities(chipset)))
         pc_boot.prepare_firmware(
             chipset, memory_octets=params.memory, boot=boot, serial_ports=params.serial_ports, vga=params.vga
         )

@@ -41,6 +41,7 @@ SEABIOS: Final = (Path("/usr/share/seabios/bios-256k.bin"), Path("/usr/share/qem
 VGA_BIOS: Final = (Path("/usr/share/seabios/vgabios-stdvga.bin"), Path("/usr/share/vgabios/vgabios.bin"))
 
 IPXE: Final = Path("/usr/lib/ipxe/qemu")
+NO_CARD: Final = (0, 0)
 IPXE_NAMES: Final = {"ne2000": "ne2k_pci"}
 """Where its names are not ours."""
 
@@ -201,15 +202,23 @@ def network_roms(models: Sequence[str]) -> tuple[str, ...]:
     return found
 
 
-def option_files(roms: Sequence[tuple[str, bytes]]) -> Mapping[str, bytes]:
+def option_files(roms: Sequence[tuple[str, bytes]], cards: Sequence[tuple[int, int]] = ()) -> Mapping[str, bytes]:
     """fw_cfg's names for option ROMs, by which SeaBIOS finds the card that they are for.
+
+    Args:
+        roms: file names and contents.
+        cards: vendors and devices of the network cards. A ROM for PCI that names no card (Debian's for the RTL8029)
+            is for the first of them that has none of its own.
 
     Raises:
         ConfigError: one is damaged.
     """
     files = {}
-    for name, image in roms:
-        identity = rom.pci_identity(rom.check_option(image, name))
+    identities = [rom.pci_identity(rom.check_option(image, name)) for name, image in roms]
+    without = [card for card in dict.fromkeys(cards) if card not in identities]
+    for (name, image), identity in zip(roms, identities, strict=True):
+        if identity == NO_CARD and without:
+            identity = without.pop(0)
         # a name that fits fw_cfg and is nobody else's
         files["genroms/" + name[-40:] if identity is None else "pci{:04x},{:04x}.rom".format(*identity)] = image
     return files

@@ -4,6 +4,7 @@ A card of a new model is made in `_nic` or `_disk`, and named in `NIC_MODELS` or
 devices with fixed ports) has a function of its own here that `plug_in` calls.
 """
 
+import struct
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +13,7 @@ from emulators.boards.pc_disks import FIXED_MODELS, Bays
 from emulators.devices.net import models
 from emulators.devices.net.ne2000 import PORTS as NE2000_PORTS
 from emulators.devices.net.ne2000 import Ne2000
+from emulators.devices.pci.config import PciFunction
 from emulators.devices.virtio.blk import VirtioBlk
 from emulators.devices.virtio.console import VirtioConsole
 from emulators.devices.virtio.rng import VirtioRng
@@ -56,6 +58,13 @@ def plug_in(
         console = VirtioConsole("virtio0", outs=[end.out], dma=chipset.dma)
         end.on_input, end.ready_octets, end.on_size = console.receive, console.ready_octets, console.set_size
         chipset.plug(console)
+
+
+def nic_identities(chipset: Chipset) -> list[tuple[int, int]]:
+    """Vendor and device of each network card on PCI."""
+    cards = [chipset.devices.get(f"nic{index}") for index in range(MOST_NICS)]
+    words = [struct.unpack_from("<HH", card.config) for card in cards if isinstance(card, PciFunction)]
+    return [(vendor, device) for vendor, device in words]
 
 
 def _nic(chipset: Chipset, index: int, model: str, cable: NicEnd, places: list[tuple[int, int]]) -> None:

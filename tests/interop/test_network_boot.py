@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from emulators.boards.pc_boot import IPXE
+from emulators.boards.pc_boot import IPXE, option_files
 from tests.interop.guest_console import ConsoleGuest
 from tests.interop.namespaces import in_namespace
 from tests.lab_runner import LabRunner
@@ -125,3 +125,14 @@ def test_a_pc_in_a_lab_starts_its_cards_firmware(short_path: Path) -> None:
             shown = labs.vde("console", "p", "--linger", "2s", stdin=b"")
         labs.vde("down")
         labs.assert_nothing_is_left()
+
+
+def test_a_rom_that_names_no_card_was_never_run() -> None:
+    """Debian's for the RTL8029 says 0000:0000: it is for the card that no other ROM is for."""
+    paths = [IPXE / f"pxe-{name}.rom" for name in ("ne2k_pci", "e1000")]
+    if not all(path.exists() for path in paths):
+        pytest.skip(f"{IPXE} is missing (package ipxe-qemu)")
+    roms = [(path.name, path.read_bytes()) for path in paths]
+    files = option_files(roms, [(0x8086, 0x100E), (0x10EC, 0x8029)])
+    assert files == {"pci10ec,8029.rom": roms[0][1], "pci8086,100e.rom": roms[1][1]}
+    assert files.keys() != option_files(roms).keys()
