@@ -109,7 +109,7 @@ def serial(machine: Machine) -> list[int]:
         put(register, value)
     found += [get(12), get(13), read(control, 1) & 0x05, read(data, 1)]
     put(9, 0x80)
-    return [*found, get(12), get(15)]
+    return [*found, get(12), get(13)]
 
 
 def memory(machine: Machine) -> list[int]:
