@@ -137,7 +137,7 @@ def build(params: Params, outside: Outside) -> Machine:
             kernel=(params.kernel.name, read(params.kernel, "kernel")),
             initrd=None if params.initrd is None else read(params.initrd, "initrd"),
             command_line=params.append,
-            hardware=hardware(params.cpu),
+            hardware=hardware(params.cpu, chipset),
         )
         cpu.set_state({"msr": MSR_AT_ENTRY, **started})
     else:
@@ -151,7 +151,7 @@ def build(params: Params, outside: Outside) -> Machine:
             initrd=None if params.initrd is None else read(params.initrd, "initrd"),
             initrd_name="initrd" if params.initrd is None else params.initrd.name,
             command_line=params.append,
-            hardware=hardware(params.cpu),
+            hardware=hardware(params.cpu, chipset),
             decompress=params.decompress,
             seed=outside.entropy(32),
         )
@@ -177,7 +177,7 @@ def build(params: Params, outside: Outside) -> Machine:
     )
 
 
-def hardware(model: str) -> loader.Hardware:
+def hardware(model: str, chipset: Chipset) -> loader.Hardware:
     """What the device tree says."""
     return loader.Hardware(
         timebase_hz=TIMEBASE_HZ,
@@ -191,6 +191,7 @@ def hardware(model: str) -> loader.Hardware:
         slot_lines=slot_lines(),
         escc_lines=(ESCC_A_LINE, ESCC_B_LINE),
         cuda_line=CUDA_LINE,
+        ata=chipset.channels(),
     )
 
 

@@ -20,6 +20,7 @@ from emulators.devices.intc.heathrow import FIRST as PIC_FIRST
 from emulators.devices.intc.heathrow import HeathrowPic
 from emulators.devices.macio import heathrow as mac_io
 from emulators.devices.macio.cuda import Cuda
+from emulators.devices.macio.dbdma import STRIDE as DMA_STRIDE
 from emulators.devices.macio.dbdma import Channel as DmaChannel
 from emulators.devices.macio.dbdma import Dbdma
 from emulators.devices.macio.heathrow import Heathrow, Spread
@@ -192,6 +193,15 @@ class Chipset:
         """Put drives into their bays: 0 and 1 on the first IDE channel, 2 and 3 on the second."""
         for place, drive in drives.items():
             self.ide[place // 2].channel.drives[place % 2] = drive
+
+    def channels(self) -> tuple[tuple[int, int, int, int], ...]:
+        """IDE channels with drives: registers, DMA registers, lines of both, as the tree says them."""
+        every = zip(mac_io.IDE, IDE_DMA, IDE_LINES, IDE_DMA_LINES, self.ide, strict=True)
+        return tuple(
+            (registers, mac_io.DMA + dma * DMA_STRIDE, line, dma_line)
+            for registers, dma, line, dma_line, ide in every
+            if any(ide.channel.drives)
+        )
 
     def place_mac_io(self) -> None:
         """What firmware has done before a kernel runs: the mac-io chip has its address. The rest is the kernel's."""

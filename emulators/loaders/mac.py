@@ -62,6 +62,7 @@ class Hardware:
         pci_memory, pci_memory_octets: where cards' memory may go.
         slot_line: (slot, pin 1 … 4) → line of the interrupt controller.
         escc_lines, cuda_line: of the interrupt controller; ESCC channel A, then B.
+        ata: IDE channels with drives: registers, DMA registers (offsets in the mac-io chip), both lines.
         model: root's `compatible` begins with it.
     """
 
@@ -76,6 +77,7 @@ class Hardware:
     slot_lines: tuple[tuple[int, int, int], ...]
     escc_lines: tuple[int, int]
     cuda_line: int
+    ata: tuple[tuple[int, int, int, int], ...] = ()
     model: str = "AAPL,PowerMac G3"
 
 
@@ -323,6 +325,20 @@ def _mac_io(pci: Node, hardware: Hardware) -> None:
             "interrupts": line,
         }
         escc.add(name, properties)
+    for bus, (registers, dma, line, dma_line) in enumerate(hardware.ata):
+        mac_io.add(
+            f"ata-3@{registers:x}",
+            {
+                "device_type": "ata",
+                "compatible": "heathrow-ata",
+                "model": "ata-3",
+                "AAPL,bus-id": bus,
+                "#address-cells": 1,
+                "#size-cells": 0,
+                "reg": (registers, 0x1000, dma, 0x100),
+                "interrupts": (line, dma_line),
+            },
+        )
     mac_io.add(
         "via-cuda@16000",
         {
