@@ -5,6 +5,7 @@
 #   make bench    measurements against the originals      make fuzz    every parser, ten minutes each
 #   make test-oracles  floating point beside the host's own and mpmath's, millions of cases
 #   make soak-pc  a PC with Debian on its disk works for an hour (MINUTES=60), and its file system is clean
+#   make soak-malta  two Maltas load their network for an hour (MINUTES=60): nothing is lost, and nothing grows
 #   make interop  only the tests with real peers          make clean   remove what was built
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ PYTEST := $(BIN)/pytest
 # Tests beside each other; what takes long in them are guests that boot, and waiting.
 JOBS ?= 2
 
-.PHONY: lab lab-qemu test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles interop test-pc soak-pc test-mac unit constraints clean
+.PHONY: lab lab-qemu test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles interop test-pc soak-pc soak-malta test-mac unit constraints clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.built
@@ -46,6 +47,10 @@ MINUTES ?= 60
 soak-pc: $(VENV)/.built
 	@setup/install-packages test soak
 	$(BIN)/python -m tests.interop.soak_pc $(MINUTES)
+
+# Two Maltas download from each other without pause: checksums, consoles, and the memory of the host's processes.
+soak-malta: $(VENV)/.built
+	$(BIN)/python -m tests.interop.soak_malta $(MINUTES)
 
 test-mac: $(VENV)/.built
 	@setup/install-packages test
