@@ -383,7 +383,10 @@ impl Cpu {
         while at < octets {
             let part = part_of(gpa.wrapping_add(at), octets - at);
             let done = self.device(|| Asked::MmioRead { gpa: gpa.wrapping_add(at), octets: part })?;
-            into[at as usize..(at + part) as usize].copy_from_slice(&done);
+            // An instruction that changed its own address tables before it was executed again may ask otherwise now.
+            for (octet, told) in into[at as usize..(at + part) as usize].iter_mut().zip(done) {
+                *octet = told;
+            }
             at += part;
         }
         Ok(all)
