@@ -1,6 +1,7 @@
 # The one door. Everything that a target needs is installed by it, and found installed the next time.
 #   make lab      the first lab: two unmodified Debian kernels on our own emulator ping each other through our switch
 #   make lab-qemu the same with QEMU's machines, of two architectures
+#   make lab-worlds  three: a PC, a Malta and a Macintosh, whose kernel is compiled first (minutes)
 #   make test     all tests, real peers included          make check   format, lint, types, import contracts, clippy
 #   make bench    measurements against the originals      make fuzz    every parser, ten minutes each
 #   make test-oracles  floating point beside the host's own and mpmath's, millions of cases
@@ -16,11 +17,16 @@ PYTEST := $(BIN)/pytest
 # Tests beside each other; what takes long in them are guests that boot, and waiting.
 JOBS ?= 2
 
-.PHONY: lab lab-qemu test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles interop test-pc soak-pc soak-malta test-mac unit constraints clean
+.PHONY: lab lab-qemu lab-worlds test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles interop test-pc soak-pc soak-malta test-mac unit constraints clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.built
 	@$(BIN)/vde up topologies/two-maltas.yaml --until-checked
+
+lab-worlds: $(VENV)/.built
+	@setup/install-packages mac
+	@$(BIN)/vde image build linux-ppc
+	@$(BIN)/vde up topologies/three-worlds.yaml --until-checked
 
 lab-qemu: $(VENV)/.built
 	@setup/install-packages qemu

@@ -20,6 +20,7 @@ from tests.interop.guest_console import ConsoleGuest
 from tests.interop.namespaces import in_namespace, inside
 from tests.interop.test_mac_linux import Dialogue
 from tests.interop.test_malta_network import TRANSFER_OCTETS, host_peer, http_server
+from tests.lab_runner import LabRunner
 from tests.switch_process import SwitchProcess
 from tests.tools import NeedTool
 
@@ -27,6 +28,7 @@ __all__ = ["host_peer"]
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 VDE = Path(sys.executable).parent / "vde"
+TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 PATIENCE_S = 120.0
 
 Started = Callable[..., SwitchProcess]
@@ -101,6 +103,19 @@ def test_openbios_starts_a_program_from_a_disc(need_tool: NeedTool, tmp_path: Pa
     guest.type("boot cd:,\\boot.elf\n")
     assert guest.until_end() == PoweredOff(0)
     assert "\nhello from the disc" in guest.text
+
+
+def test_three_worlds_reach_each_other(short_path: Path) -> None:
+    ppc_image.find()
+    with LabRunner(short_path, fake_guests=False) as labs:
+        labs.file = labs.directory / "three-worlds.yaml"
+        labs.file.write_text((TOPOLOGIES / "three-worlds.yaml").read_text())
+        output = labs.vde("up", "three-worlds.yaml", timeout_s=PATIENCE_S)
+        assert "FAILED" not in output
+        for check in ("pc-to-mac", "mac-to-malta", "malta-to-pc", "pc-fetches", "malta-fetches", "mac-fetches"):
+            assert f"check {check}: ok" in output
+        labs.vde("down")
+        labs.assert_nothing_is_left()
 
 
 def client_program(words: str) -> bytes:
