@@ -2,9 +2,10 @@
 //!
 //! Exits are tuples: a number, then fields; `emulators/cpus/processor.py` makes objects of them.
 
+use crate::exits::{exit_tuple, raised};
 use crate::guest_memory::{GuestMemory, locked, with};
 use guest_memory::Memory;
-use i386_engine::exit::{Exit, Reason, Refused};
+use i386_engine::exit::Exit;
 use i386_engine::model::{Model, Options};
 use i386_engine::{Access, Cpu};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -173,39 +174,5 @@ impl I386 {
     /// The processor, once it does not run.
     fn with<T: Send>(&self, py: Python<'_>, action: impl FnOnce(&mut Cpu) -> T + Send) -> T {
         with(py, &self.cpu, action)
-    }
-}
-
-fn raised(refused: Refused) -> PyErr {
-    PyValueError::new_err(refused.0)
-}
-
-/// An exit as a tuple; the first number says which it is.
-fn exit_tuple(py: Python<'_>, exit: Exit) -> PyResult<Bound<'_, PyTuple>> {
-    match exit {
-        Exit::Budget => (0,).into_pyobject(py),
-        Exit::MmioRead { gpa, octets } => (1, gpa, octets).into_pyobject(py),
-        Exit::MmioWrite { gpa, octets, value } => {
-            (2, gpa, octets, PyBytes::new(py, &value.to_le_bytes()[..octets as usize])).into_pyobject(py)
-        }
-        Exit::Kicked => (3,).into_pyobject(py),
-        Exit::Halt => (4,).into_pyobject(py),
-        Exit::Debug { reason, address } => {
-            let reason = match reason {
-                Reason::Breakpoint => "breakpoint",
-                Reason::WatchRead => "watch-read",
-                Reason::WatchWrite => "watch-write",
-            };
-            (5, reason, address).into_pyobject(py)
-        }
-        Exit::Hypercall(number) => (6, number).into_pyobject(py),
-        Exit::Exception { vector, next_pc } => (7, vector, next_pc).into_pyobject(py),
-        Exit::InternalError { pc, octets } => (8, pc, PyBytes::new(py, &octets)).into_pyobject(py),
-        Exit::IoRead { port, octets, count } => (9, port, octets, count).into_pyobject(py),
-        Exit::IoWrite { port, octets, count, data } => {
-            (10, port, octets, count, PyBytes::new(py, &data)).into_pyobject(py)
-        }
-        Exit::IrqWindow => (11,).into_pyobject(py),
-        Exit::Shutdown => (12,).into_pyobject(py),
     }
 }

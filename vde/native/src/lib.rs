@@ -1,5 +1,6 @@
 //! `vde._native`: the one compiled module.
 
+mod exits;
 mod forwarder;
 mod guest_memory;
 mod i386;

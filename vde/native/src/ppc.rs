@@ -2,10 +2,10 @@
 //!
 //! Exits are tuples: a number, then fields; `emulators/cpus/processor.py` makes objects of them.
 
+use crate::exits::{answer, exit_tuple, raised};
 use crate::guest_memory::{GuestMemory, locked, with};
-use crate::mips::answer;
+use engine_contract::exit::Exit;
 use guest_memory::Memory;
-use ppc_engine::exit::{Exit, Reason, Refused};
 use ppc_engine::{Access, Cpu, Model, Options};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -146,33 +146,5 @@ impl Ppc {
     /// The processor, once it does not run.
     fn with<T: Send>(&self, py: Python<'_>, action: impl FnOnce(&mut Cpu) -> T + Send) -> T {
         with(py, &self.cpu, action)
-    }
-}
-
-fn raised(refused: Refused) -> PyErr {
-    PyValueError::new_err(refused.0)
-}
-
-/// An exit as a tuple; the first number says which it is.
-fn exit_tuple(py: Python<'_>, exit: Exit) -> PyResult<Bound<'_, PyTuple>> {
-    match exit {
-        Exit::Budget => (0,).into_pyobject(py),
-        Exit::MmioRead { gpa, octets } => (1, gpa, octets).into_pyobject(py),
-        Exit::MmioWrite { gpa, octets, value } => {
-            (2, gpa, octets, PyBytes::new(py, &value.to_le_bytes()[..octets as usize])).into_pyobject(py)
-        }
-        Exit::Kicked => (3,).into_pyobject(py),
-        Exit::Halt => (4,).into_pyobject(py),
-        Exit::Debug { reason, address } => {
-            let reason = match reason {
-                Reason::Breakpoint => "breakpoint",
-                Reason::WatchRead => "watch-read",
-                Reason::WatchWrite => "watch-write",
-            };
-            (5, reason, address).into_pyobject(py)
-        }
-        Exit::Hypercall(number) => (6, number).into_pyobject(py),
-        Exit::Exception { vector, next_pc } => (7, vector, next_pc).into_pyobject(py),
-        Exit::InternalError { pc, octets } => (8, pc, PyBytes::new(py, &octets)).into_pyobject(py),
     }
 }

@@ -1,7 +1,7 @@
 //! `vde._native.R3000`: a plain R3000 for Python. The facade is `emulators/cpus/mips/__init__.py`.
 
+use crate::exits::{answer, exit_tuple, raised};
 use crate::guest_memory::{GuestMemory, locked, with};
-use crate::mips::{answer, exit_tuple, raised};
 use guest_memory::Memory;
 use mips_engine::exit::Exit;
 use mips_engine::r3000::plain::Cpu;

@@ -1,7 +1,7 @@
 //! `vde._native.Umps`: uMPS3's processors for Python. The facade is `emulators/cpus/mips/umps.py`.
 
+use crate::exits::{answer, exit_tuple, raised};
 use crate::guest_memory::{GuestMemory, locked, with};
-use crate::mips::{answer, exit_tuple, raised};
 use crate::r3000::words;
 use guest_memory::Memory;
 use mips_engine::exit::Exit;

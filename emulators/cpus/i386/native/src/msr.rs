@@ -236,7 +236,7 @@ impl Cpu {
 
 impl System {
     /// For snapshots.
-    pub(crate) fn fields(&mut self, to: &mut dyn crate::snapshot::Fields) -> Result<(), crate::exit::Refused> {
+    pub(crate) fn fields(&mut self, to: &mut dyn engine_contract::saved::Fields) -> Result<(), crate::exit::Refused> {
         to.u32(&mut self.external)?;
         to.u32(&mut self.met)?;
         self.pdpte.iter_mut().try_for_each(|pointer| to.u64(pointer))?;

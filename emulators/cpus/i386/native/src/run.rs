@@ -73,7 +73,7 @@ impl Cpu {
                 if let Some(exit) = self.between(memory, end) {
                     return exit;
                 }
-                if self.debugger.is_active() {
+                if self.debugger.has_breakpoints() {
                     let linear = self.seg[CS].base.wrapping_add(self.eip);
                     if self.debugger.stops_at(self.icount(), linear) {
                         return Exit::Debug { reason: crate::exit::Reason::Breakpoint, address: linear };
@@ -114,7 +114,7 @@ impl Cpu {
 
     /// Is there anything that wants every instruction looked at? Then it is executed alone.
     fn goes_step_by_step(&self) -> bool {
-        self.debugger.is_active() || self.shadow || self.other_flags & (TF | RF) != 0 || self.has_breakpoints()
+        self.debugger.has_breakpoints() || self.shadow || self.other_flags & (TF | RF) != 0 || self.has_breakpoints()
     }
 
     /// Behind what was executed, which began with these flags: the end of RF, and the traps (SDM 3A, 17.3).

@@ -1,92 +1,20 @@
 //! Saved processors: all that the guest could tell apart, and nothing of the caches. Hostile input on the way in.
 //!
-//! Layout, little-endian: magic `VDEI386\0` · version · model · fields in the order of [`Cpu::fields`] · FNV-1a hash (64
-//! bits) of all before. Every number takes eight octets.
+//! Layout: `engine_contract::saved`, with the magic `VDEI386\0`: version, model, features, and the fields in the order of
+//! [`Cpu::fields`].
 
 use crate::access::Asked;
 use crate::descriptor::RIGHTS;
 use crate::exit::Refused;
 use crate::flags;
 use crate::state::{Cpu, Segment, Table};
+use engine_contract::saved::{self, Fields, damaged};
 
 const MAGIC: &[u8; 8] = b"VDEI386\0";
 const VERSION: u64 = 1;
 /// Chosen: no instruction makes more accesses, nor longer ones.
 const LOG_MAX: u64 = 64;
 const DATA_MAX: u64 = 1 << 16;
-
-/// Writes fields, or reads them: one description for both ways.
-pub(crate) trait Fields {
-    fn u64(&mut self, value: &mut u64) -> Result<(), Refused>;
-
-    fn u32(&mut self, value: &mut u32) -> Result<(), Refused> {
-        let mut wide = u64::from(*value);
-        self.u64(&mut wide)?;
-        *value = u32::try_from(wide).map_err(|_| damaged("a number is too large"))?;
-        Ok(())
-    }
-
-    fn u16(&mut self, value: &mut u16) -> Result<(), Refused> {
-        let mut wide = u64::from(*value);
-        self.u64(&mut wide)?;
-        *value = u16::try_from(wide).map_err(|_| damaged("a number is too large"))?;
-        Ok(())
-    }
-
-    fn u8(&mut self, value: &mut u8) -> Result<(), Refused> {
-        let mut wide = u64::from(*value);
-        self.u64(&mut wide)?;
-        *value = u8::try_from(wide).map_err(|_| damaged("a number is too large"))?;
-        Ok(())
-    }
-
-    fn u128(&mut self, value: &mut u128) -> Result<(), Refused> {
-        let (mut low, mut high) = (*value as u64, (*value >> 64) as u64);
-        self.u64(&mut low)?;
-        self.u64(&mut high)?;
-        *value = u128::from(high) << 64 | u128::from(low);
-        Ok(())
-    }
-
-    fn flag(&mut self, value: &mut bool) -> Result<(), Refused> {
-        let mut wide = u64::from(*value);
-        self.u64(&mut wide)?;
-        *value = match wide {
-            0 => false,
-            1 => true,
-            _ => return Err(damaged("a flag is neither 0 nor 1")),
-        };
-        Ok(())
-    }
-}
-
-pub(crate) fn damaged(what: &str) -> Refused {
-    Refused(format!("snapshot of an i386: damaged: {what}"))
-}
-
-struct Writer(Vec<u8>);
-
-impl Fields for Writer {
-    fn u64(&mut self, value: &mut u64) -> Result<(), Refused> {
-        self.0.extend_from_slice(&value.to_le_bytes());
-        Ok(())
-    }
-}
-
-struct Reader<'octets>(&'octets [u8]);
-
-impl Fields for Reader<'_> {
-    fn u64(&mut self, value: &mut u64) -> Result<(), Refused> {
-        let (head, rest) = self.0.split_first_chunk().ok_or_else(|| damaged("it is too short"))?;
-        *value = u64::from_le_bytes(*head);
-        self.0 = rest;
-        Ok(())
-    }
-}
-
-fn hash(octets: &[u8]) -> u64 {
-    octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &octet| (hash ^ u64::from(octet)).wrapping_mul(0x100_0000_01b3))
-}
 
 fn segment(of: &mut Segment, to: &mut dyn Fields) -> Result<(), Refused> {
     to.u16(&mut of.selector)?;
@@ -209,49 +137,27 @@ impl Cpu {
         self.log.iter_mut().try_for_each(|access| octets(access, to))
     }
 
+    /// What a snapshot has to be of, and then everything.
+    fn described(&mut self, to: &mut dyn Fields) -> Result<(), Refused> {
+        to.fixed(VERSION, "the version")?;
+        to.fixed(self.model.signature.into(), "the processor's signature")?;
+        to.fixed(self.model.features, "the set of its features")?;
+        self.fields(to)
+    }
+
     /// Everything, as octets.
     pub fn snapshot(&mut self) -> Vec<u8> {
-        let mut writer = Writer(MAGIC.to_vec());
-        let (mut version, mut model, mut options) = (VERSION, u64::from(self.model.signature), self.model.features);
-        let done = writer
-            .u64(&mut version)
-            .and_then(|()| writer.u64(&mut model))
-            .and_then(|()| writer.u64(&mut options))
-            .and_then(|()| self.fields(&mut writer));
-        debug_assert!(done.is_ok());
-        let sum = hash(&writer.0);
-        writer.0.extend_from_slice(&sum.to_le_bytes());
-        writer.0
+        saved::save(MAGIC, |to| self.described(to))
     }
 
     /// Become what `octets` say; nothing changes if they are not a snapshot of such a processor.
     pub fn restore(&mut self, octets: &[u8]) -> Result<(), Refused> {
-        let Some((body, sum)) = octets.split_last_chunk::<8>() else { return Err(damaged("it is too short")) };
-        if !body.starts_with(MAGIC) {
-            return Err(Refused("no snapshot of an i386".into()));
-        }
-        if hash(body) != u64::from_le_bytes(*sum) {
-            return Err(damaged("the sum is wrong"));
-        }
-        let mut reader = Reader(&body[MAGIC.len()..]);
-        let (mut version, mut model, mut options) = (0, 0, 0);
-        reader.u64(&mut version)?;
-        if version != VERSION {
-            return Err(Refused(format!("snapshot of an i386: version {version}; {VERSION} is known")));
-        }
-        reader.u64(&mut model)?;
-        reader.u64(&mut options)?;
-        if model != u64::from(self.model.signature) || options != self.model.features {
-            return Err(Refused(format!("snapshot of another processor than a {}", self.model.name)));
-        }
         let mut other = Cpu::new(self.model, self.hypercalls);
-        other.fields(&mut reader)?;
-        if !reader.0.is_empty() {
-            return Err(damaged("it is too long"));
-        }
+        saved::load(MAGIC, octets, |from| other.described(from))?;
         other.kicked = std::sync::Arc::clone(&self.kicked);
         other.intercepted = self.intercepted;
         std::mem::swap(&mut other.debugger, &mut self.debugger);
+        other.debugger.moved();
         *self = other;
         Ok(())
     }

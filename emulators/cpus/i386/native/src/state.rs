@@ -4,7 +4,6 @@
 
 use crate::access::{Asked, Done, SoftTlb};
 use crate::code::Code;
-use crate::debugger::Debugger;
 use crate::descriptor::{BIG, CODE, Descriptor, EXPAND_DOWN, PRESENT, READABLE, REAL_RIGHTS, S, WRITABLE};
 use crate::exit::Stop;
 use crate::flags::{self, Arithmetic};
@@ -13,6 +12,7 @@ use crate::msr::System;
 use crate::registers;
 use crate::sse::Sse;
 use crate::x87::Fpu;
+use engine_contract::debugger::Debugger;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 

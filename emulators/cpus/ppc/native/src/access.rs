@@ -8,10 +8,11 @@
 //! completes it at once. Octets that are not aligned are one access where they are in one page of memory, and single
 //! ones elsewhere.
 
-use crate::code::{Page, SCRATCH};
 use crate::exception::{BREAKPOINT_MATCH, DSI, Exception, Fault, MACHINE_CHECK, STORE};
 use crate::exit::Reason;
+use crate::op::Op;
 use crate::{Access, Cpu};
+use engine_contract::pages::{Page, SCRATCH};
 use guest_memory::{Memory, PAGE_OCTETS, Stored};
 
 /// Why an instruction does not simply go on to the next.
@@ -63,7 +64,7 @@ fn in_one_page(ea: u32, octets: u32) -> bool {
 impl Cpu {
     /// The decoded page that `self.pc` is in, its number, and whether only that one place of it may be executed.
     #[inline(always)]
-    pub(crate) fn locate(&mut self, memory: &mut Memory) -> Result<(Page, u32, bool), Stop> {
+    pub(crate) fn locate(&mut self, memory: &mut Memory) -> Result<(Page<Op>, u32, bool), Stop> {
         match self.soft.fetch.find(self.pc, self.fetch_part, 4) {
             Some(number) => Ok((self.code.page(number), number, false)),
             None => self.locate_slow(memory),
@@ -71,12 +72,12 @@ impl Cpu {
     }
 
     #[cold]
-    fn locate_slow(&mut self, memory: &mut Memory) -> Result<(Page, u32, bool), Stop> {
+    fn locate_slow(&mut self, memory: &mut Memory) -> Result<(Page<Op>, u32, bool), Stop> {
         let pc = self.pc;
         let place = self.place(memory, pc, Access::Fetch)?;
         if memory.page(place.gpa).is_none() {
             let word = self.device_read(place.gpa, 4)? as u32;
-            self.code.scratch((pc % PAGE_OCTETS / 4) as usize, word.swap_bytes());
+            self.code.scratch((pc % PAGE_OCTETS / 4) as usize, word);
             return Ok((self.code.page(SCRATCH), SCRATCH, true));
         }
         let number = match self.code.number_of(place.gpa) {
@@ -259,9 +260,9 @@ impl Cpu {
 
     fn note_watched(&mut self, ea: u32, octets: u32, access: Access) {
         let write = access == Access::Write;
-        if self.debugger.watched(ea, octets, write) {
+        if self.debugger.watches(ea, octets, write) {
             let reason = if write { Reason::WatchWrite } else { Reason::WatchRead };
-            self.debugger.hit = Some((reason, ea));
+            self.debugger.note(reason, ea);
         }
     }
 

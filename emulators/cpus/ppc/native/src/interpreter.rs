@@ -3,11 +3,11 @@
 
 use crate::Cpu;
 use crate::access::Stop;
-use crate::code::PLACES;
 use crate::exception::TRAP;
 use crate::exit::Exit;
 use crate::op::{OE, Op, RC};
 use crate::table::Insn;
+use engine_contract::pages::PLACES;
 use guest_memory::{Memory, PAGE_OCTETS};
 
 /// Where the loop is in a page. It lies in memory, so that the loop's registers are free for what every instruction needs.

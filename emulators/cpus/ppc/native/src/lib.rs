@@ -25,11 +25,10 @@
 
 #![allow(clippy::precedence)] // of shifts over masks: fields of words are the daily bread here
 
+pub use engine_contract::exit;
+
 mod access;
-mod code;
-mod debugger;
 mod exception;
-pub mod exit;
 mod float;
 mod fpu;
 mod interpreter;
@@ -45,12 +44,13 @@ pub mod table;
 mod timer;
 
 use access::{Asked, Done};
-use code::Code;
-use debugger::{Debugger, POINTS_MAX, Watchpoint};
+use engine_contract::debugger::Debugger;
+use engine_contract::pages::Code;
 use exception::{BREAKPOINT, DECREMENTER, EXTERNAL, Exception, Fault, MACHINE_CHECK, TRACE};
 use exit::{Exit, Reason, Refused};
 use guest_memory::Memory;
 use mmu::Bat;
+use op::Op;
 use registers::{IABR, PLAIN, msr};
 use soft::SoftTlb;
 use std::sync::Arc;
@@ -180,7 +180,7 @@ pub struct Cpu {
     fetch_part: u32,
     data_part: u32,
     soft: SoftTlb,
-    code: Code,
+    code: Code<Op>,
     debugger: Debugger,
     plain_epoch: u64,
     mapping_epoch: u64,
@@ -305,7 +305,7 @@ impl Cpu {
                 if self.asked.is_none() || self.written_at.is_some() {
                     self.log.clear();
                 }
-                if exit.is_some() || self.debugger.hit.is_some() {
+                if exit.is_some() || self.debugger.is_hit() {
                     return self.ended(exit);
                 }
                 continue;
@@ -325,16 +325,14 @@ impl Cpu {
             }
             let stop = end.min(self.icount + CHUNK_INSNS).min(self.timer_at.saturating_sub(self.skipped));
             let exit = if self.debugger.is_active() || self.goes_by_steps() {
-                let here = (self.icount, self.pc);
-                if self.debugger.breakpoints.contains(&self.pc) && self.debugger.told != Some(here) {
-                    self.debugger.told = Some(here);
+                if self.debugger.stops_at(self.icount, self.pc) {
                     return Exit::Debug { reason: Reason::Breakpoint, address: self.pc };
                 }
                 self.step(memory)
             } else {
                 self.execute(memory, stop)
             };
-            if exit.is_some() || self.debugger.hit.is_some() {
+            if exit.is_some() || self.debugger.is_hit() {
                 return self.ended(exit);
             }
         }
@@ -369,7 +367,7 @@ impl Cpu {
     }
 
     fn ended(&mut self, exit: Option<Exit>) -> Exit {
-        match (exit, self.debugger.hit.take()) {
+        match (exit, self.debugger.take()) {
             (Some(exit), _) => exit,
             (None, Some((reason, address))) => Exit::Debug { reason, address },
             (None, None) => Exit::Kicked,
@@ -427,34 +425,21 @@ impl Cpu {
 
     /// Exit before the instruction at `ea`.
     pub fn add_breakpoint(&mut self, ea: u32) -> Result<(), Refused> {
-        if !self.debugger.breakpoints.contains(&ea) {
-            if self.debugger.breakpoints.len() == POINTS_MAX {
-                return Err(Refused(format!("more than {POINTS_MAX} breakpoints")));
-            }
-            self.debugger.breakpoints.push(ea);
-        }
-        Ok(())
+        self.debugger.add_breakpoint(ea)
     }
 
     pub fn remove_breakpoint(&mut self, ea: u32) {
-        self.debugger.breakpoints.retain(|&other| other != ea);
+        self.debugger.remove_breakpoint(ea);
     }
 
     /// Exit behind an instruction that accesses any of `octets` octets at `ea`.
     pub fn add_watchpoint(&mut self, ea: u32, octets: u32, read: bool, write: bool) -> Result<(), Refused> {
-        let point = Watchpoint { va: ea, octets, read, write };
-        if octets == 0 || self.debugger.watchpoints.len() == POINTS_MAX {
-            return Err(Refused(format!("watchpoint of {octets} octets, one of at most {POINTS_MAX}")));
-        }
-        if !self.debugger.watchpoints.contains(&point) {
-            self.debugger.watchpoints.push(point);
-            self.soft.forget();
-        }
-        Ok(())
+        self.soft.forget();
+        self.debugger.add_watchpoint(ea, octets, read, write)
     }
 
     pub fn remove_watchpoint(&mut self, ea: u32, octets: u32, read: bool, write: bool) {
-        self.debugger.watchpoints.retain(|&other| other != Watchpoint { va: ea, octets, read, write });
+        self.debugger.remove_watchpoint(ea, octets, read, write);
     }
 
     /// Where `ea` is in the present mode and mapping.

@@ -1,6 +1,7 @@
 //! Decoded instructions.
 
 use crate::table::{Decoder, Format, Insn, field};
+use engine_contract::pages::Operation;
 
 /// The register that a base of rA = 0 stands for: it holds zero.
 pub(crate) const ZERO: u8 = 32;
@@ -120,6 +121,15 @@ impl Op {
             _ => {}
         }
         op
+    }
+}
+
+impl Operation for Op {
+    type Decoder = Decoder;
+    const UNDECODED: Op = Op::UNDECODED;
+
+    fn decode(decoder: &Decoder, word: u32) -> Op {
+        Op::new(decoder, word.swap_bytes())
     }
 }
 

@@ -8,8 +8,8 @@ use crate::exit::Refused;
 use crate::interrupts::GP;
 use crate::model::SSE2;
 use crate::op::{Done, Op};
-use crate::snapshot::{Fields, damaged};
 use crate::state::Cpu;
+use engine_contract::saved::{Fields, damaged};
 
 /// XMM0 to XMM7 and MXCSR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use crate::contract::Named;
 use crate::exit::Refused;
-use crate::snapshot::{Fields, damaged};
+use engine_contract::saved::{Fields, damaged};
 use soft_float::{Context, DENORMAL, DIVISION, F80, INVALID, Rounding};
 
 /// The status word (SDM vol. 1, figure 8-4). TOP is kept apart.

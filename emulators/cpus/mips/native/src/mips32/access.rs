@@ -5,10 +5,11 @@
 //! completes it at once.
 
 use super::Cpu;
-use super::code::{Page, SCRATCH};
+use super::code::Op;
 use super::exception::{ADEL, ADES, DBE, Exception, IBE};
 use super::tlb::Access;
 use crate::exit::Reason;
+use engine_contract::pages::{Page, SCRATCH};
 use guest_memory::{Memory, PAGE_OCTETS, Stored};
 
 /// Why an instruction does not simply go on to the next.
@@ -54,7 +55,7 @@ pub(crate) struct Done {
 impl Cpu {
     /// The decoded page that `self.pc` is in, its number, and whether only that one place of it may be executed.
     #[inline(always)]
-    pub(crate) fn locate(&mut self, memory: &mut Memory) -> Result<(Page, u32, bool), Stop> {
+    pub(crate) fn locate(&mut self, memory: &mut Memory) -> Result<(Page<Op>, u32, bool), Stop> {
         match self.soft.fetch.find(self.pc, self.user.into(), 4) {
             Some(number) => Ok((self.code.page(number), number, false)),
             None => self.locate_slow(memory),
@@ -62,7 +63,7 @@ impl Cpu {
     }
 
     #[cold]
-    fn locate_slow(&mut self, memory: &mut Memory) -> Result<(Page, u32, bool), Stop> {
+    fn locate_slow(&mut self, memory: &mut Memory) -> Result<(Page<Op>, u32, bool), Stop> {
         let pc = self.pc;
         self.fault_address = pc;
         if pc % 4 != 0 {
@@ -136,7 +137,7 @@ impl Cpu {
             return Err(ADEL.into());
         }
         let gpa = self.translated(va, Access::Read)?;
-        let watched = self.debugger.watched(va, octets, false);
+        let watched = self.debugger.watches(va, octets, false);
         let value = match memory.page(gpa) {
             Some(page) => {
                 if !self.debugger.touches_page(va) {
@@ -152,7 +153,7 @@ impl Cpu {
             None => self.device_read(gpa, octets, DBE)?,
         };
         if watched {
-            self.debugger.hit = Some((Reason::WatchRead, va));
+            self.debugger.note(Reason::WatchRead, va);
         }
         Ok(value)
     }
@@ -173,8 +174,8 @@ impl Cpu {
             return Err(ADES.into());
         }
         let gpa = self.translated(va, Access::Write)?;
-        if self.debugger.watched(va, octets, true) {
-            self.debugger.hit = Some((Reason::WatchWrite, va));
+        if self.debugger.watches(va, octets, true) {
+            self.debugger.note(Reason::WatchWrite, va);
         }
         match memory.store(gpa, octets, value) {
             Stored::Data => {

@@ -3,10 +3,11 @@
 
 use super::Cpu;
 use super::access::Stop;
-use super::code::{Op, PLACES};
+use super::code::Op;
 use super::exception::{OV, TR};
 use crate::exit::Exit;
 use crate::table::Insn;
+use engine_contract::pages::PLACES;
 use guest_memory::{Memory, PAGE_OCTETS};
 
 /// Has it a delay slot that is executed even if it is not taken?

@@ -27,7 +27,6 @@ mod access;
 mod arithmetic;
 mod code;
 mod cp0;
-mod debugger;
 mod exception;
 mod fpu;
 mod interpreter;
@@ -40,9 +39,10 @@ mod tlb;
 use crate::exit::{Exit, Refused};
 use crate::table::{Decoder, FP, M1, M2, M32, R2, TLB};
 use access::{Asked, Done};
-use code::Code;
+use code::Op;
 use cp0::Cp0;
-use debugger::{Debugger, POINTS_MAX, Watchpoint};
+use engine_contract::debugger::Debugger;
+use engine_contract::pages::Code;
 use exception::{DBE, INT};
 use fpu::Fpu;
 use guest_memory::Memory;
@@ -102,7 +102,7 @@ pub struct Cpu {
     /// Bit n: exits before exception n is taken.
     intercepted: u32,
     soft: SoftTlb,
-    code: Code,
+    code: Code<Op>,
     debugger: Debugger,
     plain_epoch: u64,
     mapping_epoch: u64,
@@ -210,7 +210,7 @@ impl Cpu {
                 if self.asked.is_none() || self.written_at.is_some() {
                     self.log.clear();
                 }
-                if exit.is_some() || self.debugger.hit.is_some() {
+                if exit.is_some() || self.debugger.is_hit() {
                     return self.ended(exit);
                 }
                 continue;
@@ -233,22 +233,20 @@ impl Cpu {
             }
             let mut stop = end.min(self.icount + CHUNK_INSNS).min(self.timer_at.saturating_sub(self.skipped));
             if self.debugger.is_active() {
-                let here = (self.icount, self.pc);
-                if self.debugger.breakpoints.contains(&self.pc) && self.debugger.told != Some(here) {
-                    self.debugger.told = Some(here);
+                if self.debugger.stops_at(self.icount, self.pc) {
                     return Exit::Debug { reason: crate::exit::Reason::Breakpoint, address: self.pc };
                 }
                 stop = self.icount + 1;
             }
             let exit = self.execute(memory, stop);
-            if exit.is_some() || self.debugger.hit.is_some() {
+            if exit.is_some() || self.debugger.is_hit() {
                 return self.ended(exit);
             }
         }
     }
 
     fn ended(&mut self, exit: Option<Exit>) -> Exit {
-        match (exit, self.debugger.hit.take()) {
+        match (exit, self.debugger.take()) {
             (Some(exit), _) => exit,
             (None, Some((reason, address))) => Exit::Debug { reason, address },
             (None, None) => Exit::Kicked,
@@ -315,34 +313,21 @@ impl Cpu {
 
     /// Exit before the instruction at `va`.
     pub fn add_breakpoint(&mut self, va: u32) -> Result<(), Refused> {
-        if !self.debugger.breakpoints.contains(&va) {
-            if self.debugger.breakpoints.len() == POINTS_MAX {
-                return Err(Refused(format!("more than {POINTS_MAX} breakpoints")));
-            }
-            self.debugger.breakpoints.push(va);
-        }
-        Ok(())
+        self.debugger.add_breakpoint(va)
     }
 
     pub fn remove_breakpoint(&mut self, va: u32) {
-        self.debugger.breakpoints.retain(|&other| other != va);
+        self.debugger.remove_breakpoint(va);
     }
 
     /// Exit behind an instruction that accesses any of `octets` octets at `va`.
     pub fn add_watchpoint(&mut self, va: u32, octets: u32, read: bool, write: bool) -> Result<(), Refused> {
-        let point = Watchpoint { va, octets, read, write };
-        if octets == 0 || self.debugger.watchpoints.len() == POINTS_MAX {
-            return Err(Refused(format!("watchpoint of {octets} octets, one of at most {POINTS_MAX}")));
-        }
-        if !self.debugger.watchpoints.contains(&point) {
-            self.debugger.watchpoints.push(point);
-            self.soft.forget();
-        }
-        Ok(())
+        self.soft.forget();
+        self.debugger.add_watchpoint(va, octets, read, write)
     }
 
     pub fn remove_watchpoint(&mut self, va: u32, octets: u32, read: bool, write: bool) {
-        self.debugger.watchpoints.retain(|&other| other != Watchpoint { va, octets, read, write });
+        self.debugger.remove_watchpoint(va, octets, read, write);
     }
 
     /// Where `va` is in the present mode and mapping.

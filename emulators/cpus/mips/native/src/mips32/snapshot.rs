@@ -1,68 +1,18 @@
 //! Saved processors: all that the guest could tell apart, and nothing of the caches. Hostile input on the way in.
 //!
-//! Layout, little-endian: magic `VDEMIPS\0` · version · number of TLB entries · fields in the order of [`fields`] ·
-//! FNV-1a hash (64 bits) of all before. A flag is an octet, 0 or 1.
+//! Layout: `engine_contract::saved`, with the magic `VDEMIPS\0`: version, number of TLB entries, and the fields in the
+//! order of [`fields`].
 
 use super::access::{Asked, Done};
 use super::cp0::Cp0;
 use super::{Cpu, exception};
 use crate::exit::Refused;
+use engine_contract::saved::{self, Fields, damaged};
 
 const MAGIC: &[u8; 8] = b"VDEMIPS\0";
-const VERSION: u32 = 1;
+const VERSION: u64 = 2;
 /// Chosen: no instruction makes more accesses.
 const LOG_MAX: u32 = 16;
-
-/// Writes fields, or reads them: one description for both ways.
-trait Fields {
-    fn u64(&mut self, value: &mut u64) -> Result<(), Refused>;
-
-    fn u32(&mut self, value: &mut u32) -> Result<(), Refused> {
-        let mut wide = u64::from(*value);
-        self.u64(&mut wide)?;
-        *value = u32::try_from(wide).map_err(|_| damaged("a number is too large"))?;
-        Ok(())
-    }
-
-    fn flag(&mut self, value: &mut bool) -> Result<(), Refused> {
-        let mut wide = u64::from(*value);
-        self.u64(&mut wide)?;
-        *value = match wide {
-            0 => false,
-            1 => true,
-            _ => return Err(damaged("a flag is neither 0 nor 1")),
-        };
-        Ok(())
-    }
-}
-
-fn damaged(what: &str) -> Refused {
-    Refused(format!("snapshot of a 24Kf: damaged: {what}"))
-}
-
-struct Writer(Vec<u8>);
-
-impl Fields for Writer {
-    fn u64(&mut self, value: &mut u64) -> Result<(), Refused> {
-        self.0.extend_from_slice(&value.to_le_bytes());
-        Ok(())
-    }
-}
-
-struct Reader<'octets>(&'octets [u8]);
-
-impl Fields for Reader<'_> {
-    fn u64(&mut self, value: &mut u64) -> Result<(), Refused> {
-        let (head, rest) = self.0.split_first_chunk().ok_or_else(|| damaged("it is too short"))?;
-        *value = u64::from_le_bytes(*head);
-        self.0 = rest;
-        Ok(())
-    }
-}
-
-fn hash(octets: &[u8]) -> u64 {
-    octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &octet| (hash ^ u64::from(octet)).wrapping_mul(0x100_0000_01b3))
-}
 
 fn cp0_fields(cp0: &mut Cp0, to: &mut dyn Fields) -> Result<(), Refused> {
     let Cp0 {
@@ -173,48 +123,29 @@ fn fields(cpu: &mut Cpu, to: &mut dyn Fields) -> Result<(), Refused> {
 }
 
 impl Cpu {
+    /// What a snapshot has to be of, and then everything.
+    fn described(&mut self, to: &mut dyn Fields) -> Result<(), Refused> {
+        to.fixed(VERSION, "the version")?;
+        to.fixed(self.options.tlb_entries.into(), "the number of TLB entries")?;
+        fields(self, to)
+    }
+
     /// The processor as octets. Breakpoints, interceptions and options are the caller's.
     pub fn snapshot(&mut self) -> Vec<u8> {
-        let mut writer = Writer(Vec::with_capacity(2048));
-        writer.0.extend_from_slice(MAGIC);
-        writer.0.extend_from_slice(&VERSION.to_le_bytes());
-        writer.0.extend_from_slice(&self.options.tlb_entries.to_le_bytes());
-        fields(self, &mut writer).expect("a processor's own state can be written");
-        let hash = hash(&writer.0);
-        writer.0.extend_from_slice(&hash.to_le_bytes());
-        writer.0
+        saved::save(MAGIC, |to| self.described(to))
     }
 
     /// Become what [`Cpu::snapshot`] gave; unchanged if that is refused.
     pub fn restore(&mut self, octets: &[u8]) -> Result<(), Refused> {
-        let (body, sum) = octets.split_last_chunk::<8>().ok_or_else(|| damaged("it is too short"))?;
-        let rest = body.strip_prefix(MAGIC).ok_or_else(|| Refused("snapshot: not one of a 24Kf".into()))?;
-        if hash(body) != u64::from_le_bytes(*sum) {
-            return Err(damaged("its sum is wrong"));
-        }
-        let (version, rest) = rest.split_first_chunk::<4>().ok_or_else(|| damaged("it is too short"))?;
-        let (entries, rest) = rest.split_first_chunk::<4>().ok_or_else(|| damaged("it is too short"))?;
-        let (version, entries) = (u32::from_le_bytes(*version), u32::from_le_bytes(*entries));
-        if version != VERSION {
-            return Err(Refused(format!("snapshot of a 24Kf: version {version}; this program knows {VERSION}")));
-        }
-        if entries != self.options.tlb_entries {
-            let here = self.options.tlb_entries;
-            return Err(Refused(format!("snapshot of a 24Kf: its TLB has {entries} entries, this one {here}")));
-        }
         let mut new = Cpu::new(self.options)?;
-        let mut reader = Reader(rest);
-        fields(&mut new, &mut reader)?;
-        if !reader.0.is_empty() {
-            return Err(damaged("it is too long"));
-        }
+        saved::load(MAGIC, octets, |from| new.described(from))?;
         new.check()?;
         // What is the caller's stays; code and mappings are found anew.
         std::mem::swap(&mut self.code, &mut new.code);
         std::mem::swap(&mut self.debugger, &mut new.debugger);
         new.intercepted = self.intercepted;
         new.kicked = self.kick();
-        new.debugger.told = None;
+        new.debugger.moved();
         std::mem::swap(self, &mut new);
         self.refresh_mode();
         Ok(())

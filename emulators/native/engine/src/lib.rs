@@ -1,0 +1,10 @@
+//! What the engines of all instruction sets share (`docs/engine.md`).
+//!
+//! [`exit`]: why an engine comes back. [`debugger`]: the host's break- and watchpoints. [`saved`]: a processor as octets,
+//! and back. [`pages`]: decoded code of instruction sets whose instructions all have four octets. Nothing here knows an
+//! instruction set, or Python.
+
+pub mod debugger;
+pub mod exit;
+pub mod pages;
+pub mod saved;
