@@ -113,12 +113,15 @@ def run(contest: Contest) -> None:
 
 def instructions(architecture: Architecture, program: Path) -> int:
     """Of CoreMark between its words, as our engine counts them, to 10,000."""
-    from emulators.boards import malta, pc
+    from emulators.boards import mac, malta, pc
     from emulators.outside import Bench
 
     outside = Bench()
     if architecture.machine == "malta":
         machine = malta.build(malta.Params(kernel=program, memory=MEMORY_MIB << 20), outside)
+    elif architecture.machine == "mac":
+        rom = str(program.with_name("coremark.rom"))
+        machine = mac.build(mac.Params(firmware=rom, boot="prompt", memory=MEMORY_MIB << 20, nics=()), outside)
     else:
         from emulators.outside import MemoryDisk
 

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench import boot_disk
+from tests.bench.mac_rom import mac_rom
 from vde.image import store
+from vde.image.errors import ImageError
 from vde.image.store import Image
 
 VDE: Final = str(Path(sys.executable).parent / "vde")
@@ -197,6 +199,33 @@ def pc_boot(directory: Path) -> list[Contest]:
     ]
 
 
+QEMU_MAC: Final = ("qemu-system-ppc", "-M", "g3beige", "-cpu", "750", "-m", str(MEMORY_MIB), *QEMU_WORDS)
+
+
+def mac_coremark(program: Path, directory: Path) -> list[Contest]:
+    rom = directory / "coremark.rom"
+    rom.write_bytes(mac_rom(program))
+    return [
+        coremark("ours", (VDE, "guest", "mac", "--firmware", str(rom), "--boot", "prompt")),
+        coremark("QEMU (TCG)", (*QEMU_MAC, "-bios", str(rom))),
+    ]
+
+
+def mac_boot(_: Path) -> list[Contest]:
+    """Nothing, if the image was not compiled (`vde image build linux-ppc`)."""
+    try:
+        image = store.open_image("linux-ppc")
+    except ImageError:
+        return []
+    files = ("-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", image.command_line(""))
+    ours = (VDE, "guest", "mac", "--image", image.name)
+    return [
+        linux("ours, by a device tree", ours),
+        linux("ours, by OpenBIOS", (*ours, "--firmware", "openbios", "--boot", "kernel")),
+        linux("QEMU (TCG), by OpenBIOS", (*QEMU_MAC, *files)),
+    ]
+
+
 ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "mips": Architecture(
         tools=("mipsel-linux-gnu-gcc", "qemu-system-mipsel", "gxemul"),
@@ -224,5 +253,19 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         coremark=pc_coremark,
         boot=pc_boot,
         machine="pc",
+    ),
+    "ppc": Architecture(
+        tools=("powerpc-linux-gnu-gcc", "powerpc-linux-gnu-objcopy", "qemu-system-ppc"),
+        compiler="powerpc-linux-gnu-gcc",
+        flags=(
+            *("-mcpu=750", "-msoft-float", "-mno-sdata", "-fno-pic", "-no-pie", "-fno-stack-protector"),
+            *("-fno-asynchronous-unwind-tables", "-Wl,-N,-e,__start,-Ttext=0x100000,--build-id=none"),
+            "-Wl,--no-warn-rwx-segments",
+        ),
+        iterations=1000,
+        aim=100,
+        coremark=mac_coremark,
+        boot=mac_boot,
+        machine="mac",
     ),
 }

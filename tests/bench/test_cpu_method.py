@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from emulators.boards import pc
+from emulators.boards import mac, pc
 from emulators.outside import Bench, MemoryDisk
 from tests.bench import boot_disk
 from tests.bench.cpu_guests import ARCHITECTURES, COREMARK, COREMARK_PROOFS, FINISHED, compile_coremark
+from tests.bench.mac_rom import mac_rom
 
 MOST_INSNS = 100_000_000
 
@@ -31,6 +32,20 @@ def test_coremark_from_the_disk(tmp_path: Path) -> None:
     compile_coremark(ARCHITECTURES["i386"], program, iterations=2)
     outside = Bench(disk_list=[MemoryDisk(boot_disk.program_disk(boot_disk.boot_sector(tmp_path), program))])
     machine = pc.build(pc.Params(boot="disk", memory=16 << 20, disks=("ide",)), outside)
+    while FINISHED not in (said := outside.written["serial0"]):
+        assert machine.cpu.icount < MOST_INSNS, bytes(said)
+        machine.run_for(1_000_000)
+    assert all(proof in said for proof in COREMARK_PROOFS), bytes(said)
+
+
+def test_coremark_from_a_macintoshs_rom(tmp_path: Path) -> None:
+    if shutil.which("powerpc-linux-gnu-gcc") is None:
+        pytest.skip("no compiler for PowerPC")
+    program, rom = tmp_path / "program", tmp_path / "rom"
+    compile_coremark(ARCHITECTURES["ppc"], program, iterations=2)
+    rom.write_bytes(mac_rom(program))
+    outside = Bench()
+    machine = mac.build(mac.Params(firmware=str(rom), boot="prompt", nics=()), outside)
     while FINISHED not in (said := outside.written["serial0"]):
         assert machine.cpu.icount < MOST_INSNS, bytes(said)
         machine.run_for(1_000_000)

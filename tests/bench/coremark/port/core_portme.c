@@ -36,6 +36,34 @@ __asm__(".globl __start\n"
         ".text\n"
         "__start: mov $0x400000, %esp\n"
         "        call main\n");
+#elif defined(__powerpc__)
+/* A Power Macintosh, from its ROM: the mac-io chip (device 16) is put to 0x80800000, and channel A switched on. */
+#define MAC_IO 0x80800000u
+#define CONTROL ((volatile ee_u8 *)(MAC_IO + 0x13020))
+#define DATA ((volatile ee_u8 *)(MAC_IO + 0x13030))
+#define RR0_TX_EMPTY 0x04 /* Z85C30 */
+static void little(ee_u32 address, ee_u32 value)
+{
+    __asm__ volatile("stwbrx %0, 0, %1; eieio" : : "r"(value), "r"(address) : "memory");
+}
+void open_serial(void)
+{
+    little(0xfec00000, 0x80008010), little(0xfee00000, MAC_IO); /* base */
+    little(0xfec00000, 0x80008004), little(0xfee00000, 6);      /* command: memory, bus master */
+    *CONTROL = 4, *CONTROL = 0x44;                              /* WR4: x16, one stop bit */
+    *CONTROL = 14, *CONTROL = 0x01;                             /* WR14: no loopback, which a reset leaves on */
+    *CONTROL = 5, *CONTROL = 0x68;                              /* WR5: transmit, 8 bits */
+}
+static int ready(void) { return *CONTROL & RR0_TX_EMPTY; }
+static void put(ee_u8 octet) { *DATA = octet; }
+__asm__(".section .text.unlikely.first,\"ax\"\n" /* first in the ROM: where a reset goes */
+        ".globl __start\n"
+        "__start: lis 1, 0x40\n"
+        "        li 0, 0\n"
+        "        stwu 0, -16(1)\n"
+        "        bl open_serial\n"
+        "        bl main\n"
+        ".text\n");
 #else
 #error a machine that is not known here
 #endif
