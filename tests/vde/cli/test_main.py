@@ -124,7 +124,7 @@ def test_validate_shows_all_errors_with_status_2(tmp_path: Path) -> None:
     assert done.stderr == (
         "vde validate: a.vlab.yml:2:13: error V016: 'kind' of node 'a' is 'swich': "
         "'switch', 'hub', 'qemu', 'tap', 'bridge', 'host-nic', 'nat', 'plug', 'view', "
-        "'uml', 'malta', 'pc', 'i386', 'umps3' or 'bochs' was expected\n"
+        "'uml', 'malta', 'pc', 'i386', 'mac', 'ppc', 'umps3' or 'bochs' was expected\n"
         "      a: {kind: swich}\n"
         "                ^^^^^\n"
         "hint: did you mean 'switch'?\n"
@@ -147,7 +147,7 @@ def test_validate_as_json(tmp_path: Path) -> None:
             "code": "V016",
             "message": "'kind' of node 'a' is 'swich': "
             "'switch', 'hub', 'qemu', 'tap', 'bridge', 'host-nic', 'nat', 'plug', 'view', "
-            "'uml', 'malta', 'pc', 'i386', 'umps3' or 'bochs' was expected",
+            "'uml', 'malta', 'pc', 'i386', 'mac', 'ppc', 'umps3' or 'bochs' was expected",
             "hint": "did you mean 'switch'?",
         }
     ]
