@@ -23,7 +23,8 @@ BOCHS = f"""\
 DHCP_PORTS = b"\0\x44\0\x43", b"\0\x43\0\x44"
 MAGIC = b"\x63\x82\x53\x63"
 DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
+TRY_S = 20.0
 
 
 @pytest.fixture
@@ -72,14 +73,19 @@ def test_its_boot_program_gets_an_address(labs: LabRunner, need_tool: NeedTool) 
     labs.vde("up")
     (segments,) = labs.runtime.glob("**/s/hub")
     seen: list[int] = []
+    deadline = time.monotonic() + PATIENCE_S
     with VdeClient(segments) as client, listening(client) as frames:
         labs.write(f"nodes:\n{NETWORK}{BOCHS}links: [n -- hub, b -- hub]\n")
         labs.vde("up")
-        deadline = time.monotonic() + PATIENCE_S
         while ACK not in seen:
-            kind = dhcp_type(
-                frames.get(timeout=max(0.0, deadline - time.monotonic())), bytes.fromhex(MAC.replace(":", ""))
-            )
+            try:
+                frame = frames.get(timeout=TRY_S)
+            except queue.Empty:
+                # Where much else runs, its boot program gives up after a few tries, and Bochs ends: start it again.
+                assert time.monotonic() < deadline, f"{seen}: {labs.vde('ps')}"
+                labs.vde("up")
+                continue
+            kind = dhcp_type(frame, bytes.fromhex(MAC.replace(":", "")))
             if kind is not None:
                 seen.append(kind)
     # it asks for what it was offered: it has heard us

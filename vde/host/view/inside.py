@@ -35,6 +35,7 @@ NETWORK_CAPABILITIES = [
     Capability.NET_RAW,
 ]
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+HANDLED = (*PASSED_ON, signal.SIGINT, signal.SIGQUIT)
 ERROR_OCTETS = 32 << 10  # of a message
 
 
@@ -167,6 +168,8 @@ def _be_first(control: socket.socket) -> None:
 
     Returns in the latter only.
     """
+    # A signal that comes between a fork and its handler would be lost: nobody else sends it to the first process again.
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     first = os.fork()
     if first:
         control.close()
@@ -178,6 +181,7 @@ def _be_first(control: socket.socket) -> None:
     if command:
         control.close()
         _attend(command)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
 
 def _attend(child: int) -> NoReturn:
@@ -186,6 +190,7 @@ def _attend(child: int) -> NoReturn:
         signal.signal(number, lambda got, frame: _pass_on(child, got))
     for number in (signal.SIGINT, signal.SIGQUIT):  # the terminal sends them to all of us
         signal.signal(number, lambda got, frame: _pass_on(child, got) if not _has_terminal() else None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
     while True:
         ended, result = os.wait()
         if ended == child:
