@@ -18,6 +18,7 @@ SAMPLES: Final = 5
 REACH_OCTETS: Final = 256
 """Chosen: loops that wait are a few instructions; decompressors, which work with interrupts off, are longer."""
 EFLAGS_IF: Final = 1 << 9  # Intel SDM vol. 1, 3.4.3
+MSR_EE: Final = 1 << 15  # PowerPC: PEM table 2-5
 STATUS_IE, STATUS_EXL_ERL = 1, 6  # MD00090 table 9.28
 
 
@@ -27,6 +28,8 @@ def interrupts_off(state: Mapping[str, Any]) -> bool | None:
         return not state["eflags"] & EFLAGS_IF
     if "errorepc" in state:
         return bool(state["status"] & (STATUS_IE | STATUS_EXL_ERL) != STATUS_IE)
+    if "msr" in state:
+        return not state["msr"] & MSR_EE
     return None
 
 

@@ -57,3 +57,5 @@ def test_processors_that_tell_nothing() -> None:
     assert interrupts_off({"pc": 4, "status": 0, "errorepc": 0}) is True
     assert interrupts_off({"pc": 4, "status": 1, "errorepc": 0}) is False
     assert interrupts_off({"pc": 4, "status": 3, "errorepc": 0}) is True
+    assert interrupts_off({"pc": 4, "msr": 0x1032}) is True
+    assert interrupts_off({"pc": 4, "msr": 0x9032}) is False
