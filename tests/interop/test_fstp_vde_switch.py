@@ -240,13 +240,22 @@ class Ring:
             ends = (f"vde://{switch.directory}[port=1]", "=", plug, f"vde://{switches[j].directory}[port=2]")
             self.cables[i] = stack.enter_context(running(dpipe, plug, *ends))
 
-    def open_cables(self) -> list[int]:
-        """Those whose both ends forward."""
+    def forwards(self) -> list[dict[int, bool]]:
+        """For each switch: its ports with a cable, and whether they forward."""
         forwards = []
         for console in self.consoles:
             lines = console.command("vlan/print 0")
             states = (re.match(r" -- Port (\d+) tagged=0 active=1 status=(\w+)", line) for line in lines)
             forwards.append({int(state[1]): state[2] == "Forwarding" for state in states if state})
+        return forwards
+
+    def plugged(self) -> bool:
+        """Are both ends of all four cables in? A cable that comes late is no cable that the tree blocks."""
+        return all(ports.keys() >= {1, 2} for ports in self.forwards())
+
+    def open_cables(self) -> list[int]:
+        """Those whose both ends forward."""
+        forwards = self.forwards()
         return [i for i in self.cables if forwards[i].get(1) and forwards[(i + 1) % len(forwards)].get(2)]
 
     def roots(self) -> set[str]:
@@ -285,6 +294,7 @@ def test_one_cable_of_a_ring_is_blocked_and_opens_when_another_dies(
         def settled() -> bool:
             return len(ring.roots()) == 1 and len(ring.open_cables()) == 3
 
+        ring.wait_until(ring.plugged, "all four cables are in")
         ring.wait_until(settled, "one cable is blocked, all agree on the root")
         assert ring.roots().pop().startswith(" ++ root 10:00:")
         [blocked] = set(ring.cables) - set(ring.open_cables())

@@ -64,6 +64,18 @@ __asm__(".section .text.unlikely.first,\"ax\"\n" /* first in the ROM: where a re
         "        bl open_serial\n"
         "        bl main\n"
         ".text\n");
+#elif defined(__x86_64__)
+/* The host's own processor: a program of Linux, whose serial line is its output. */
+#define SYS_WRITE 1
+static int ready(void) { return 1; }
+static void put(ee_u8 octet)
+{
+    long result = SYS_WRITE;
+    __asm__ volatile("syscall" : "+a"(result) : "D"(1), "S"(&octet), "d"(1) : "rcx", "r11", "memory");
+}
+__asm__(".globl __start\n"
+        ".text\n"
+        "__start: call main\n");
 #else
 #error a machine that is not known here
 #endif
