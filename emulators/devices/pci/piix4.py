@@ -44,6 +44,7 @@ PMBA: Final = 0x40
 PMREGMISC: Final = 0x80
 PMREGMISC_PMIOSE: Final = 0x01
 PM_OCTETS: Final = 64
+MOBILE_STEPPING: Final = 3  # PIIX4M; of those before, Linux reads PMTMR three times, for an erratum that we do not have
 PMSTS, PMEN, PMCNTRL, PMTMR, GPIREG, GPOREG = 0x00, 0x02, 0x04, 0x08, 0x30, 0x34
 PMSTS_CLEARED_BY_ONE: Final = 0x8D31
 PMCNTRL_SUS_EN: Final = 1 << 13
@@ -268,7 +269,7 @@ class Piix4Pm(PciFunction):
     """
 
     def __init__(self, *, timeline: Timeline, power_off: Callable[[], None]) -> None:
-        super().__init__("piix4-pm", vendor=INTEL, device=0x7113, class_code=0x068000)
+        super().__init__("piix4-pm", vendor=INTEL, device=0x7113, class_code=0x068000, revision=MOBILE_STEPPING)
         self.registers = PmRegisters(timeline, power_off)
         self.set_config(0x06, 2, 0x0280, write_1_clears=0x0800)
         self.set_config(0x3D, 1, 1)

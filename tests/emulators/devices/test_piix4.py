@@ -49,6 +49,7 @@ def test_identity() -> None:
     assert bench.isa.config_read(0x0E, 1) == 0x80
     assert bench.ide.config_read(0, 4) == 0x71118086
     assert bench.power.config_read(0, 4) == 0x71138086
+    assert bench.power.config_read(8, 1) >= 3, "Linux: 'Found PM-Timer Bug on the chipset'"
 
 
 def test_pirqs_are_routed() -> None:
