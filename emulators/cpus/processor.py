@@ -1,4 +1,4 @@
-"""From a native engine's tuples to the exits of the contract, and back; shared by the facades of all engines.
+"""What the facades of all engines share: from a native engine's tuples to the exits of the contract, and back.
 
 A native engine has `run(budget, data, bus_error)`, which answers (number, fields…). Numbers: 0 BUDGET · 1 MMIO read
 (gpa, size) · 2 MMIO write (gpa, size, data) · 3 KICKED · 4 HALT · 5 DEBUG (reason, address) · 6 HYPERCALL (number) ·
@@ -6,8 +6,9 @@ A native engine has `run(budget, data, bus_error)`, which answers (number, field
 count, data) · 11 IRQ_WINDOW · 12 SHUTDOWN.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+from emulators.cpus.vm import Vm
 from emulators.exits import (
     Budget,
     Debug,
@@ -22,6 +23,12 @@ from emulators.exits import (
     Mmio,
     Shutdown,
 )
+
+if TYPE_CHECKING:
+    from vde import _native
+
+Watch = Literal["read", "write", "access"]
+N = TypeVar("N", bound="_native.Engine")
 
 
 class Answer:
@@ -83,14 +90,8 @@ class Answer:
                 return InternalError(fields[1], fields[2])
 
     @property
-    def pending(self) -> Mmio | None:
-        """The read of an address that waits for its data."""
-        found = self.pending_read
-        return found if isinstance(found, Mmio) else None
-
-    @property
-    def pending_read(self) -> Mmio | Io | None:
-        """The read, of an address or a port, that waits for its data."""
+    def pending(self) -> Mmio | Io | None:
+        """The read that waits for its data."""
         return self._last if self._last and self._last.direction == "read" else None
 
     def forget(self) -> None:
@@ -100,3 +101,71 @@ class Answer:
     def resume(self, last: Mmio | Io | None) -> None:
         """The processor was restored in the middle of an access."""
         self._last = last
+
+
+class Engine(Generic[N]):
+    """The part of a facade that is the same for every processor.
+
+    Args:
+        vm: its memory; what is not memory there is a device's (`Mmio` exits).
+        native: the engine.
+
+    Not for several threads, except `kick()`.
+    """
+
+    def __init__(self, vm: Vm, native: N) -> None:
+        self.vm = vm
+        self._native = native
+        self._answer = Answer()
+
+    def kick(self) -> None:
+        """End the present run, or the next one, with `Kicked`. From any thread."""
+        self._native.kick()
+
+    @property
+    def icount(self) -> int:
+        """Instructions retired (an instruction that ended in an exception counts), by all processors together."""
+        return self._native.icount
+
+    @property
+    def ticks(self) -> int:
+        """The clock: `icount` and what was skipped."""
+        return self._native.ticks
+
+    def skip(self, ticks: int) -> None:
+        """Advance the clock without instructions. Raises ValueError beyond `next_timer()`."""
+        self._native.skip(ticks)
+
+    def snapshot(self) -> bytes:
+        """The processor, as `restore` takes it. Breakpoints and interceptions are not in it."""
+        return self._native.snapshot()
+
+    def restore(self, octets: bytes) -> None:
+        """Become what a snapshot says. Raises ValueError, and is unchanged, if it is none of this model's."""
+        self._native.restore(octets)
+        self._answer.resume(self._begun_read())
+
+    def _begun_read(self) -> Mmio | Io | None:
+        pending = self._native.pending()
+        return Mmio("read", pending[0], pending[1]) if pending else None
+
+    @property
+    def pending(self) -> Mmio | Io | None:
+        """The read whose `data` the next run needs; behind `restore` it may be another object than before."""
+        return self._answer.pending
+
+    def add_breakpoint(self, va: int) -> None:
+        """Come back with `Debug` before the instruction at `va` (any processor's); the next run goes past it."""
+        self._native.add_breakpoint(va)
+
+    def remove_breakpoint(self, va: int) -> None:
+        """Undo `add_breakpoint`."""
+        self._native.remove_breakpoint(va)
+
+    def add_watchpoint(self, va: int, size: int, kind: Watch) -> None:
+        """Come back with `Debug` behind an instruction that accesses any of `size` octets at `va`."""
+        self._native.add_watchpoint(va, size, kind != "write", kind != "read")
+
+    def remove_watchpoint(self, va: int, size: int, kind: Watch) -> None:
+        """Undo `add_watchpoint` with the same arguments."""
+        self._native.remove_watchpoint(va, size, kind != "write", kind != "read")

@@ -17,7 +17,7 @@ cr4; dr0 … dr7; st0 … st7 (80 bits), fcw fsw ftw; xmm0 … xmm7 mxcsr; tsc a
 from collections.abc import Collection, Mapping
 from typing import Literal
 
-from emulators.cpus.processor import Answer
+from emulators.cpus.processor import Engine
 from emulators.cpus.vm import Vm
 from emulators.exits import Exit, Io, Mmio
 from vde import _native
@@ -29,10 +29,8 @@ MODELS = ("486", "pentium", "pentium2", "pentium3")
 IO_READ = 9
 """`pending` begins with the number of the exit that asked."""
 
-Watch = Literal["read", "write", "access"]
 
-
-class Cpu:
+class Cpu(Engine[_native.I386]):
     """One processor.
 
     Args:
@@ -58,10 +56,9 @@ class Cpu:
     ) -> None:
         if model not in MODELS:
             raise ConfigError(f"processor model {model!r}: expected {', '.join(MODELS)}")
-        self.vm = vm
+        native = _native.I386(vm, model=model, pae=pae, nx=nx, sse2=sse2, apic=apic, hypercalls=hypercalls)
+        super().__init__(vm, native)
         self.model = model
-        self._native = _native.I386(vm, model=model, pae=pae, nx=nx, sse2=sse2, apic=apic, hypercalls=hypercalls)
-        self._answer = Answer()
 
     def run(self, budget_insns: int) -> Exit:
         """Execute up to `budget_insns` instructions; why it ended. The GIL is released meanwhile.
@@ -72,24 +69,6 @@ class Cpu:
         """
         data, _ = self._answer.of_last()
         return self._answer.exit(self._native.run(budget_insns, data))
-
-    def kick(self) -> None:
-        """End the present run, or the next one, with `Kicked`. From any thread."""
-        self._native.kick()
-
-    @property
-    def icount(self) -> int:
-        """Instructions retired (an instruction that ended in an exception counts)."""
-        return self._native.icount
-
-    @property
-    def ticks(self) -> int:
-        """The clock: `icount` and what was skipped. RDTSC reads it."""
-        return self._native.ticks
-
-    def skip(self, ticks: int) -> None:
-        """Advance the clock without instructions."""
-        self._native.skip(ticks)
 
     def next_timer(self) -> int | None:
         """None: the processor has no timer of its own."""
@@ -142,41 +121,11 @@ class Cpu:
         if "eip" in state:
             self._answer.forget()
 
-    def snapshot(self) -> bytes:
-        """The processor, as `restore` takes it. Breakpoints and interceptions are not in it."""
-        return self._native.snapshot()
-
-    def restore(self, octets: bytes) -> None:
-        """Become what a snapshot says. Raises ValueError, and is unchanged, if it is none of this model's."""
-        self._native.restore(octets)
+    def _begun_read(self) -> Mmio | Io | None:
         pending = self._native.pending()
-        if pending is None:
-            self._answer.resume(None)
-        elif pending[0] == IO_READ:
-            self._answer.resume(Io("read", pending[1], pending[2], pending[3]))
-        else:
-            self._answer.resume(Mmio("read", pending[1], pending[2]))
-
-    @property
-    def pending(self) -> Mmio | Io | None:
-        """The read whose `data` the next run needs; behind `restore` it may be another object than before."""
-        return self._answer.pending_read
-
-    def add_breakpoint(self, va: int) -> None:
-        """Come back with `Debug` before the instruction at the linear address `va`; the next run goes past it."""
-        self._native.add_breakpoint(va)
-
-    def remove_breakpoint(self, va: int) -> None:
-        """Undo `add_breakpoint`."""
-        self._native.remove_breakpoint(va)
-
-    def add_watchpoint(self, va: int, size: int, kind: Watch) -> None:
-        """Come back with `Debug` behind an instruction that accesses any of `size` octets at `va` (linear)."""
-        self._native.add_watchpoint(va, size, kind != "write", kind != "read")
-
-    def remove_watchpoint(self, va: int, size: int, kind: Watch) -> None:
-        """Undo `add_watchpoint` with the same arguments."""
-        self._native.remove_watchpoint(va, size, kind != "write", kind != "read")
+        if pending is not None and pending[0] == IO_READ:
+            return Io("read", pending[1], pending[2], pending[3])
+        return None if pending is None else Mmio("read", pending[1], pending[2])
 
     def translate(self, va: int, access: Literal["read", "write", "fetch"]) -> int | None:
         """Where the linear address `va` is in the present mode, or None. Changes nothing."""

@@ -14,15 +14,13 @@ what it has and has not. Model `R3000` is a little-endian MIPS I with visible lo
 from collections.abc import Collection, Mapping
 from typing import Literal
 
-from emulators.cpus.processor import Answer
+from emulators.cpus.processor import Engine
 from emulators.cpus.vm import Vm
-from emulators.exits import Exit, Mmio
+from emulators.exits import Exit
 from vde import _native
 from vde.errors import ConfigError
 
 __all__ = ["Cpu", "Vm"]
-
-Watch = Literal["read", "write", "access"]
 
 EXC_INT, EXC_MOD, EXC_TLBL, EXC_TLBS, EXC_ADEL, EXC_ADES, EXC_IBE, EXC_DBE = range(8)
 EXC_SYS, EXC_BP, EXC_RI, EXC_CPU, EXC_OV, EXC_TR = range(8, 14)
@@ -30,7 +28,7 @@ EXC_FPE = 15
 """Cause.ExcCode (MD00090 table 9.31), for `intercept` and `ExceptionTaken.vector`."""
 
 
-class Cpu:
+class Cpu(Engine[_native.Mips32 | _native.R3000]):
     """One processor.
 
     Args:
@@ -45,12 +43,13 @@ class Cpu:
     def __init__(self, vm: Vm, model: str = "24Kf", *, tlb_entries: int = 16, hypercalls: bool = False) -> None:
         if model not in ("24Kf", "R3000"):
             raise ConfigError(f"processor model {model!r}: expected 24Kf or R3000")
-        self.vm = vm
-        self.model = model
-        self._native: _native.Mips32 | _native.R3000 = (
-            _native.Mips32(vm, tlb_entries=tlb_entries, hypercalls=hypercalls) if model == "24Kf" else _native.R3000(vm)
+        super().__init__(
+            vm,
+            _native.Mips32(vm, tlb_entries=tlb_entries, hypercalls=hypercalls)
+            if model == "24Kf"
+            else _native.R3000(vm),
         )
-        self._answer = Answer()
+        self.model = model
 
     def run(self, budget_insns: int) -> Exit:
         """Execute up to `budget_insns` instructions; why it ended. The GIL is released meanwhile.
@@ -61,24 +60,6 @@ class Cpu:
         """
         data, bus_error = self._answer.of_last()
         return self._answer.exit(self._native.run(budget_insns, data, bus_error))
-
-    def kick(self) -> None:
-        """End the present run, or the next one, with `Kicked`. From any thread."""
-        self._native.kick()
-
-    @property
-    def icount(self) -> int:
-        """Instructions retired (an instruction that ended in an exception counts)."""
-        return self._native.icount
-
-    @property
-    def ticks(self) -> int:
-        """The clock: `icount` and what was skipped."""
-        return self._native.ticks
-
-    def skip(self, ticks: int) -> None:
-        """Advance the clock without instructions. Raises ValueError beyond the timer's next interrupt."""
-        self._native.skip(ticks)
 
     def next_timer(self) -> int | None:
         """Ticks until Count becomes Compare; None: Count is stopped."""
@@ -109,37 +90,6 @@ class Cpu:
         self._native.set_state([(name, int(value)) for name, value in state.items()])
         if "pc" in state:
             self._answer.forget()
-
-    def snapshot(self) -> bytes:
-        """The processor, as `restore` takes it. Breakpoints and interceptions are not in it."""
-        return self._native.snapshot()
-
-    def restore(self, octets: bytes) -> None:
-        """Become what a snapshot says. Raises ValueError, and is unchanged, if it is none of this model's."""
-        self._native.restore(octets)
-        pending = self._native.pending()
-        self._answer.resume(Mmio("read", *pending) if pending else None)
-
-    @property
-    def pending(self) -> Mmio | None:
-        """The read whose `data` the next run needs; behind `restore` it may be another object than before."""
-        return self._answer.pending
-
-    def add_breakpoint(self, va: int) -> None:
-        """Come back with `Debug` before the instruction at `va`; the next run goes past it."""
-        self._native.add_breakpoint(va)
-
-    def remove_breakpoint(self, va: int) -> None:
-        """Undo `add_breakpoint`."""
-        self._native.remove_breakpoint(va)
-
-    def add_watchpoint(self, va: int, size: int, kind: Watch) -> None:
-        """Come back with `Debug` behind an instruction that accesses any of `size` octets at `va`."""
-        self._native.add_watchpoint(va, size, kind != "write", kind != "read")
-
-    def remove_watchpoint(self, va: int, size: int, kind: Watch) -> None:
-        """Undo `add_watchpoint` with the same arguments."""
-        self._native.remove_watchpoint(va, size, kind != "write", kind != "read")
 
     def translate(self, va: int, access: Literal["read", "write", "fetch"]) -> int | None:
         """Where `va` is in the present mode, or None. Changes nothing."""

@@ -16,14 +16,12 @@ in the middle of a tick: `current` is the processor that makes it, and the next 
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from emulators.cpus.processor import Answer
+from emulators.cpus.processor import Engine
 from emulators.cpus.vm import Vm
-from emulators.exits import Exit, Mmio
+from emulators.exits import Exit
 from vde import _native
 
 __all__ = ["Processors", "Vm"]
-
-Watch = Literal["read", "write", "access"]
 
 BOOT_PC = 0x1FC0_0000
 RAM_BASE = 0x2000_0000
@@ -32,7 +30,7 @@ NO_REGISTER = 0xFFFF_FFFF
 """`mtc0_register` of `state()`: nothing is under way."""
 
 
-class Processors:
+class Processors(Engine[_native.Umps]):
     """The cluster: processor 0 is reset to the boot ROM, the others are halted until `reset_cpu`.
 
     Args:
@@ -57,9 +55,7 @@ class Processors:
         ram_size: int = 64 * 4096,
         roms: Sequence[tuple[int, int]] = (),
     ) -> None:
-        self.vm = vm
-        self.count = count
-        self._native = _native.Umps(
+        native = _native.Umps(
             vm,
             count=count,
             tlb_size=tlb_size,
@@ -68,7 +64,8 @@ class Processors:
             ram_octets=ram_size,
             roms=list(roms),
         )
-        self._answer = Answer()
+        super().__init__(vm, native)
+        self.count = count
 
     def run(self, budget_ticks: int) -> Exit:
         """Go on for up to `budget_ticks` ticks, the rest of a begun one being one; why it ended.
@@ -81,20 +78,6 @@ class Processors:
         """
         data, bus_error = self._answer.of_last()
         return self._answer.exit(self._native.run(budget_ticks, data, bus_error))
-
-    def kick(self) -> None:
-        """End the present run, or the next one, with `Kicked`. From any thread."""
-        self._native.kick()
-
-    @property
-    def icount(self) -> int:
-        """Instructions executed, by all processors together."""
-        return self._native.icount
-
-    @property
-    def ticks(self) -> int:
-        """The clock: ticks that are done."""
-        return self._native.ticks
 
     @property
     def tod(self) -> int:
@@ -123,10 +106,6 @@ class Processors:
     @interval_timer_cpu.setter
     def interval_timer_cpu(self, cpu: int | None) -> None:
         self._native.interval_timer_cpu = cpu
-
-    def skip(self, ticks: int) -> None:
-        """Let time pass without instructions. Raises ValueError beyond `next_timer()`."""
-        self._native.skip(ticks)
 
     def next_timer(self) -> int | None:
         """Ticks that can pass until a timer of the cluster runs out; None: none will."""
@@ -163,37 +142,6 @@ class Processors:
         self._native.set_state(cpu, [(name, int(value)) for name, value in state.items()])
         if "pc" in state:
             self._forget()
-
-    def snapshot(self) -> bytes:
-        """All processors and the clocks, as `restore` takes them. Breakpoints are not in it."""
-        return self._native.snapshot()
-
-    def restore(self, octets: bytes) -> None:
-        """Become what a snapshot says. Raises ValueError, and is unchanged, if it is of no such cluster."""
-        self._native.restore(octets)
-        pending = self._native.pending()
-        self._answer.resume(Mmio("read", *pending) if pending else None)
-
-    @property
-    def pending(self) -> Mmio | None:
-        """The read whose `data` the next run needs; behind `restore` it may be another object than before."""
-        return self._answer.pending
-
-    def add_breakpoint(self, va: int) -> None:
-        """Come back with `Debug` before any processor's instruction at `va`; the next run goes past it."""
-        self._native.add_breakpoint(va)
-
-    def remove_breakpoint(self, va: int) -> None:
-        """Undo `add_breakpoint`."""
-        self._native.remove_breakpoint(va)
-
-    def add_watchpoint(self, va: int, size: int, kind: Watch) -> None:
-        """Come back with `Debug` behind an instruction that accesses any of `size` octets at `va`."""
-        self._native.add_watchpoint(va, size, kind != "write", kind != "read")
-
-    def remove_watchpoint(self, va: int, size: int, kind: Watch) -> None:
-        """Undo `add_watchpoint` with the same arguments."""
-        self._native.remove_watchpoint(va, size, kind != "write", kind != "read")
 
     def translate(self, va: int, access: Literal["read", "write", "fetch"], cpu: int = 0) -> int | None:
         """Where `va` is for a processor in its present mode, or None. Changes nothing."""

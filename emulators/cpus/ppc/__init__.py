@@ -17,9 +17,9 @@ and `reserved` (a reservation's address + 1; 0: none), `halted`, `dec_pending`.
 from collections.abc import Collection, Mapping
 from typing import Literal
 
-from emulators.cpus.processor import Answer
+from emulators.cpus.processor import Engine
 from emulators.cpus.vm import Vm
-from emulators.exits import Exit, Mmio
+from emulators.exits import Exit
 from vde import _native
 from vde.errors import ConfigError
 
@@ -27,14 +27,12 @@ __all__ = ["MODELS", "Cpu", "Vm"]
 
 MODELS = ("750", "604")
 
-Watch = Literal["read", "write", "access"]
-
 DSI, ISI, EXTERNAL, ALIGNMENT, PROGRAM = 0x300, 0x400, 0x500, 0x600, 0x700
 FP_UNAVAILABLE, DECREMENTER, SYSTEM_CALL, TRACE = 0x800, 0x900, 0xC00, 0xD00
 """Vectors, for `intercept` and `ExceptionTaken.vector`."""
 
 
-class Cpu:
+class Cpu(Engine[_native.Ppc]):
     """One processor.
 
     Args:
@@ -51,10 +49,8 @@ class Cpu:
             raise ConfigError(f"processor model {model!r}: expected {', '.join(MODELS)}")
         if not 1 <= timebase_ticks <= 0xFFFF_FFFF:
             raise ConfigError(f"timebase_ticks {timebase_ticks}: expected 1 … 4294967295")
-        self.vm = vm
+        super().__init__(vm, _native.Ppc(vm, model=model, timebase_ticks=timebase_ticks, hypercalls=hypercalls))
         self.model = model
-        self._native = _native.Ppc(vm, model=model, timebase_ticks=timebase_ticks, hypercalls=hypercalls)
-        self._answer = Answer()
 
     def run(self, budget_insns: int) -> Exit:
         """Execute up to `budget_insns` instructions; why it ended. The GIL is released meanwhile.
@@ -65,24 +61,6 @@ class Cpu:
         """
         data, bus_error = self._answer.of_last()
         return self._answer.exit(self._native.run(budget_insns, data, bus_error))
-
-    def kick(self) -> None:
-        """End the present run, or the next one, with `Kicked`. From any thread."""
-        self._native.kick()
-
-    @property
-    def icount(self) -> int:
-        """Instructions retired (an instruction that ended in an exception counts)."""
-        return self._native.icount
-
-    @property
-    def ticks(self) -> int:
-        """The clock: `icount` and what was skipped."""
-        return self._native.ticks
-
-    def skip(self, ticks: int) -> None:
-        """Advance the clock without instructions. Raises ValueError beyond the decrementer's next exception."""
-        self._native.skip(ticks)
 
     def next_timer(self) -> int | None:
         """Ticks until the decrementer's next exception."""
@@ -108,37 +86,6 @@ class Cpu:
         self._native.set_state([(name, int(value)) for name, value in state.items()])
         if "pc" in state:
             self._answer.forget()
-
-    def snapshot(self) -> bytes:
-        """The processor, as `restore` takes it. Breakpoints and interceptions are not in it."""
-        return self._native.snapshot()
-
-    def restore(self, octets: bytes) -> None:
-        """Become what a snapshot says. Raises ValueError, and is unchanged, if it is none of this model's."""
-        self._native.restore(octets)
-        pending = self._native.pending()
-        self._answer.resume(Mmio("read", *pending) if pending else None)
-
-    @property
-    def pending(self) -> Mmio | None:
-        """The read whose `data` the next run needs; behind `restore` it may be another object than before."""
-        return self._answer.pending
-
-    def add_breakpoint(self, ea: int) -> None:
-        """Come back with `Debug` before the instruction at `ea`; the next run goes past it."""
-        self._native.add_breakpoint(ea)
-
-    def remove_breakpoint(self, ea: int) -> None:
-        """Undo `add_breakpoint`."""
-        self._native.remove_breakpoint(ea)
-
-    def add_watchpoint(self, ea: int, size: int, kind: Watch) -> None:
-        """Come back with `Debug` behind an instruction that accesses any of `size` octets at `ea`."""
-        self._native.add_watchpoint(ea, size, kind != "write", kind != "read")
-
-    def remove_watchpoint(self, ea: int, size: int, kind: Watch) -> None:
-        """Undo `add_watchpoint` with the same arguments."""
-        self._native.remove_watchpoint(ea, size, kind != "write", kind != "read")
 
     def translate(self, ea: int, access: Literal["read", "write", "fetch"]) -> int | None:
         """Where `ea` is in the present mode, or None. Changes nothing."""
