@@ -1,20 +1,16 @@
 """What all dialogues with one switch share: the command table, the plugins, where the switch lives."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
-from pathlib import Path
 
 from switch.console.commands import add_all
 from switch.console.registry import Registry
-from switch.console.script import read_script
-from switch.console.session import Kind, Session
 from switch.core import Switch
 from switch.log import Log
 from switch.plugged import Opener, PlugBoard
 from switch.plugins.shelf import PluginShelf
 from vde.clock import wall_offset_ns
-from vde.errors import Refused
 
 ORIGINAL_BANNER = "VDE switch V.2.3.2"
 """The version whose commands and layouts these are: clients look for this line."""
@@ -64,27 +60,10 @@ class Console:
         self.plug_board = PlugBoard(switch, opener, now_ns, log)
         self.plugins = PluginShelf(switch, self.registry, log, wall_offset_ns)
 
-    def run_script(self, path: Path) -> None:
-        """Carry out a file of commands, as `load` does; answers and errors are seen by nobody, as in vde_switch.
-
-        Raises:
-            Refused: the file cannot be read.
-        """
-        session = Session(self, Kind.SCRIPT)
-        session.run_script(os.fspath(path), read_script(path))
-        while session.unfinished:
-            session.go_on(self.now_ns())
-        session.end()
-        if session.shutdown_requested:
-            self.on_shutdown()
+    def help(self, prefix: str) -> Iterator[str]:
+        """The help table of the rows whose path begins with `prefix`."""
+        return self.registry.help(prefix)
 
     def close(self) -> None:
         """The switch ends: captures and logs are completed."""
         self.plugins.close()
-
-    def try_script(self, path: Path) -> None:
-        """`run_script` for the rc file: one that cannot be read is a warning."""
-        try:
-            self.run_script(path)
-        except Refused as error:
-            self.log.warning(str(error))

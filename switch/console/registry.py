@@ -13,41 +13,12 @@ refuses what would break that.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from switch.console.console import Console
-    from switch.console.session import Session
-    from switch.core import Switch
+from switch.console.call import Call
 
 BLANKS = " \t"
 MENU_SYNTAX = "============"
 HELP_HEADER = ("COMMAND PATH       SYNTAX          HELP", "------------       --------------  ------------")
-
-
-@dataclass(slots=True)
-class Call:
-    """One command being carried out.
-
-    Attributes:
-        argument: what follows the path, without leading blanks; undecodable octets are surrogates.
-        lines: the answer so far.
-    """
-
-    console: "Console"
-    session: "Session"
-    argument: str
-    now_ns: int
-    lines: list[str]
-
-    @property
-    def switch(self) -> "Switch":
-        """The switch that the console controls."""
-        return self.console.switch
-
-    def print(self, line: str) -> None:
-        """One line of the answer. Characters that could forge another line are shown as escapes."""
-        self.lines.append(line)
 
 
 Handler = Callable[[Call], None]

@@ -9,14 +9,18 @@ import errno
 import math
 import os
 import select
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
 
 import trio
 
+from switch.console.call import Kind
 from switch.console.console import SESSIONS_MAX, Console
-from switch.console.session import PROMPT, Kind, Session
+from switch.console.script import read_script
+from switch.console.session import PROMPT, Session
 from switch.core import SECOND_NS
+from vde.errors import Refused
 
 READ_OCTETS = 4096
 FAREWELL_S = 1.0  # chosen
@@ -25,8 +29,21 @@ _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 def run_script(console: Console, path: Path) -> None:
-    """The rc file: its commands are carried out, nobody sees the answers; one that cannot be read is a warning."""
-    console.try_script(path)
+    """The rc file: its commands are carried out as `load` does; nobody sees answers and errors, as in vde_switch.
+
+    One that cannot be read is a warning.
+    """
+    session = Session(console, Kind.SCRIPT)
+    try:
+        session.run_script(os.fspath(path), read_script(path))
+    except Refused as error:
+        console.log.warning(str(error))
+        return
+    while session.unfinished:
+        session.go_on(console.now_ns())
+    session.end()
+    if session.shutdown_requested:
+        console.on_shutdown()
 
 
 async def serve_connection(stream: trio.SocketStream, console: Console) -> None:
@@ -43,7 +60,7 @@ async def serve_connection(stream: trio.SocketStream, console: Console) -> None:
         async with stream:
             session = Session(console)
             await stream.send_all(session.greeting())
-            await _serve(_Connection(stream), session)
+            await _serve(_Connection(stream), session, console)
     except* _GONE:
         pass
     finally:
@@ -65,7 +82,7 @@ async def serve_stdin(
     async with trio.open_nursery() as nursery:
         terminal = _Terminal(source, sink)
         nursery.start_soon(terminal.read)
-        await _serve(terminal, session)
+        await _serve(terminal, session, console)
         nursery.cancel_scope.cancel()
     return "shutdown" if session.shutdown_requested else "eof"
 
@@ -83,23 +100,22 @@ class _Peer(Protocol):
         """Those that are not in what is sent."""
 
 
-async def _serve(peer: _Peer, session: Session) -> None:
+async def _serve(peer: _Peer, session: Session, console: Console) -> None:
     wake = _Wake()
     session.on_event = wake.set
     sending = trio.Lock()
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_send_events, peer, session, sending, wake)
-            await _converse(peer, session, sending)
+            await _converse(peer, session, sending, console.now_ns)
             nursery.cancel_scope.cancel()
     finally:
         session.end()
         if session.shutdown_requested:
-            session.console.on_shutdown()
+            console.on_shutdown()
 
 
-async def _converse(peer: _Peer, session: Session, sending: trio.Lock) -> None:
-    now_ns = session.console.now_ns
+async def _converse(peer: _Peer, session: Session, sending: trio.Lock, now_ns: Callable[[], int]) -> None:
     while not session.closed:
         data: bytes | None = None
         deadline_ns = session.next_deadline()

@@ -30,15 +30,12 @@ import os
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from switch.console.registry import BLANKS, Call
+from switch.console.call import Call, Desk, Kind
+from switch.console.registry import BLANKS, Registry
 from switch.console.text import printable
 from vde.errors import Refused
-
-if TYPE_CHECKING:
-    from switch.console.console import Console
 
 PROMPT = b"\nvde$ "
 DATA_BEGINS, DATA_ENDS = "0000 DATA END WITH '.'", "."
@@ -53,15 +50,12 @@ SCRIPT_DEPTH = 8
 SCRIPT_LINES = 10_000
 
 
-class Kind(Enum):
-    """Where the dialogue takes place."""
+class Served(Desk, Protocol):
+    """What a dialogue itself needs of the console."""
 
-    SOCKET = auto()
-    """The management socket: banner, prompts, farewell."""
-    STANDARD_INPUT = auto()
-    """No banner, no end by `logout`; prompts are only counted (`prompts`): they go elsewhere than answers do."""
-    SCRIPT = auto()
-    """The rc file: nobody reads the answers, so there is nobody to send events to."""
+    @property
+    def registry(self) -> Registry:
+        """The commands."""
 
 
 @dataclass(slots=True)
@@ -81,7 +75,7 @@ class Session:
         last_error: the sentence behind the last error status.
     """
 
-    def __init__(self, console: "Console", kind: Kind = Kind.SOCKET) -> None:
+    def __init__(self, console: Served, kind: Kind = Kind.SOCKET) -> None:
         self.console = console
         self.kind = kind
         self.closed = False

@@ -6,7 +6,8 @@
 from collections.abc import Callable, Sequence
 
 from switch.console.arguments import atoi
-from switch.console.registry import Call, Command, Entry, Menu
+from switch.console.call import Call
+from switch.console.registry import Command, Entry, Menu
 from switch.core import Switch
 from switch.events import Category
 from switch.forwarding.contract import Direction, Packet

@@ -28,7 +28,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from switch.access import user_name, user_number
 from switch.console.arguments import INT_MAX, atoi
-from switch.console.registry import Call, Command, Entry, Menu
+from switch.console.call import Call
+from switch.console.registry import Command, Entry, Menu
 from switch.console.text import printable
 from switch.core import SECOND_NS, Switch
 from switch.events import Category

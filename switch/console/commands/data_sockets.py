@@ -1,6 +1,7 @@
 """`ds/…`: the control directory."""
 
-from switch.console.registry import Call, Command, Menu
+from switch.console.call import Call
+from switch.console.registry import Command, Menu
 
 
 def show_info(call: Call) -> None:

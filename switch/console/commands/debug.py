@@ -5,8 +5,8 @@ An argument is the beginning of category names; an empty one means all.
 
 import errno
 
-from switch.console.registry import Call, Command, Menu
-from switch.console.session import Kind
+from switch.console.call import Call, Kind
+from switch.console.registry import Command, Menu
 from switch.events import Category
 from vde.errors import Refused
 

@@ -1,7 +1,8 @@
 """`fstp/…`: the fast spanning tree, one for every VLAN."""
 
 from switch.console.arguments import atoi, integers
-from switch.console.registry import Call, Command, Menu
+from switch.console.call import Call
+from switch.console.registry import Command, Menu
 from vde.frame import format_mac
 
 

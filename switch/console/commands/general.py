@@ -2,15 +2,15 @@
 
 import os
 
-from switch.console.registry import Call, Command
+from switch.console.call import Call, Kind
+from switch.console.registry import Command
 from switch.console.script import read_script
-from switch.console.session import Kind
 from vde.frame import format_mac
 
 
 def show_help(call: Call) -> None:
     """`help [arg]`: rows whose path begins with the argument."""
-    for line in call.console.registry.help(call.argument):
+    for line in call.console.help(call.argument):
         call.print(line)
 
 

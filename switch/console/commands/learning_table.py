@@ -7,7 +7,8 @@ only an address of two hexadecimal digits a part.
 import errno
 
 from switch.console.arguments import atoi
-from switch.console.registry import Call, Command, Menu
+from switch.console.call import Call
+from switch.console.registry import Command, Menu
 from switch.core import SECOND_NS
 from switch.forwarding.contract import FdbEntry
 from vde.errors import Refused, WireError

@@ -4,7 +4,8 @@ import json
 import os
 from typing import Any
 
-from switch.console.registry import Call, Command
+from switch.console.call import Call
+from switch.console.registry import Command
 from switch.core import SECOND_NS
 from switch.plugged import Plugged
 from switch.ports import Port

@@ -3,7 +3,8 @@
 import errno
 
 from switch.console.arguments import atoi
-from switch.console.registry import Call, Command, Menu
+from switch.console.call import Call
+from switch.console.registry import Command, Menu
 from switch.core import SECOND_NS
 from switch.plugged import Plugged
 from vde.errors import ConfigError, Refused

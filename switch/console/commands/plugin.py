@@ -2,7 +2,8 @@
 
 import errno
 
-from switch.console.registry import Call, Command, Menu
+from switch.console.call import Call
+from switch.console.registry import Command, Menu
 from vde.errors import Refused
 
 HEADER = ("NAME                   HELP", "------------           ----")

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable
 
 from switch.access import group_name, group_number, user_name, user_number
 from switch.console.arguments import atoi, integers, scan_integers
+from switch.console.call import Call
 from switch.console.commands import port_limits, port_mirror
-from switch.console.registry import Call, Command, Menu
+from switch.console.registry import Command, Menu
 from switch.ports import Port
 from vde.errors import Refused
 

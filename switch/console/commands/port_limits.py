@@ -6,7 +6,8 @@
 import errno
 
 from switch.console.arguments import atoi, integers, scan_integers
-from switch.console.registry import Call, Command
+from switch.console.call import Call
+from switch.console.registry import Command
 from switch.ports import Port
 from vde.errors import Refused
 

@@ -3,7 +3,8 @@
 import errno
 
 from switch.console.arguments import scan_integers
-from switch.console.registry import Call, Command
+from switch.console.call import Call
+from switch.console.registry import Command
 from switch.forwarding.contract import Direction
 from vde.errors import Refused
 

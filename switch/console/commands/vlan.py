@@ -3,7 +3,8 @@
 import errno
 
 from switch.console.arguments import atoi, integers
-from switch.console.registry import Call, Command, Menu
+from switch.console.call import Call
+from switch.console.registry import Command, Menu
 from vde.errors import Refused
 
 

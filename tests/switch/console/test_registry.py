@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from switch.console.call import Call
 from switch.console.commands import add_all
-from switch.console.registry import HELP_HEADER, Call, Command, Menu, Registry
+from switch.console.registry import HELP_HEADER, Command, Menu, Registry
 from switch.plugins.shelf import CATALOGUE
 from tests.switch.console.rig import Rig
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from switch.console.script import SCRIPT_OCTETS, read_script
+from switch.console.server import run_script
 from switch.console.session import SCRIPT_DEPTH, SCRIPT_LINES
 from tests.switch.console.rig import Rig
 from vde.errors import Refused
@@ -42,20 +43,20 @@ def test_shutdown_in_a_script_ends_it(rig: Rig, tmp_path: Path) -> None:
 def test_the_rc_file_is_carried_out_and_its_errors_do_not_matter(rig: Rig, tmp_path: Path) -> None:
     rc = tmp_path / "rc"
     rc.write_text("\nbogus\nport/create 3\ndebug/add\nport/create 99\nvlan/create 5\nport/setvlan 3 5")
-    rig.console.try_script(rc)
+    run_script(rig.console, rc)
     assert rig.switch.ports.get(3).native_vlan == 5
     assert rig.messages == []
     assert not rig.switch.events.wanted("")
 
 
 def test_an_rc_file_that_cannot_be_read_is_a_warning(rig: Rig, tmp_path: Path) -> None:
-    rig.console.try_script(tmp_path / "none")
+    run_script(rig.console, tmp_path / "none")
     assert rig.messages == [f"{tmp_path}/none: No such file or directory"]
 
 
 def test_shutdown_in_the_rc_file_ends_the_switch(rig: Rig, tmp_path: Path) -> None:
     (tmp_path / "rc").write_text("shutdown\nvlan/create 5")
-    rig.console.try_script(tmp_path / "rc")
+    run_script(rig.console, tmp_path / "rc")
     assert (rig.shutdowns, sorted(rig.switch.vlans)) == (1, [0])
 
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from switch.console.call import Kind
 from switch.console.commands import add_all
 from switch.console.registry import Registry
-from switch.console.session import EVENT_OCTETS, FRAGMENT_NS, LINE_OCTETS, PROMPT, REPLY_OCTETS, Kind, Session
+from switch.console.session import EVENT_OCTETS, FRAGMENT_NS, LINE_OCTETS, PROMPT, REPLY_OCTETS, Session
 from tests.switch.console.rig import Rig, open_rig
 
 SUCCESS = b"1000 Success\n" + PROMPT
