@@ -277,21 +277,25 @@ class LiveLab:
 
         image = self.images[node.image]
         ends = plugs(node)
-        cards = [
-            uml.Card("vde", segment_vnl(self.home.segment(end.segment), end.port), mac=nic.mac)
-            for nic in node.nics
-            if (end := ends.get(nic.interface))
-        ]
+        transport = node.transport or "vde"
+        cards = []
+        for nic in node.nics:
+            if (end := ends.get(nic.interface)) is not None:
+                where = self.home.segment(end.segment)
+                target = segment_vnl(where, end.port) if transport == "vde" else str(where)
+                cards.append(uml.Card(transport, target, nic.mac, end.port))
+        kernel = image.kernel if node.kernel is None else self.home.file.parent / node.kernel
+        initrd = image.initrd if node.initrd is None else self.home.file.parent / node.initrd
         directory = self.home.runtime / "u" / node.name
         directory.mkdir(parents=True, exist_ok=True)
         words = " ".join(filter(None, [image.cmdline, parameters(node), node.cmdline]))
         try:
-            uml.check(image.kernel, cards)
+            uml.check(kernel, cards)
             launch = uml.prepare(
-                image.kernel,
+                kernel,
                 directory,
                 cards,
-                initrd=image.initrd,
+                initrd=initrd,
                 memory_mib=node.memory_octets >> 20,
                 parameters=words,
                 plug_directory=Path(sys.executable).parent,

@@ -3,13 +3,14 @@
 Decided before anything starts, so that a run does not depend on which guest is the quickest. A node that runs keeps its
 port when the file changes, because another one would mean to restart it.
 
-Taps come first: the switch opens them when it starts, and gives them its lowest ports in their order.
+Taps come first: the switch opens them when it starts, and gives them its lowest ports in their order. Then who cannot
+ask for a port and gets the lowest free one when it comes: User-Mode Linux with the transport `daemon`.
 """
 
 from collections.abc import Iterator
 
 from vde.lab.links import with_points
-from vde.lab.resolved import AnyNode, Cable, Lab, Plug, Station, Wire, plugs
+from vde.lab.resolved import AnyNode, Cable, Guest, Lab, Plug, Station, Wire, plugs
 
 
 def allot(lab: Lab, before: Lab | None = None) -> Lab:
@@ -27,7 +28,7 @@ def allot(lab: Lab, before: Lab | None = None) -> Lab:
     kept = dict(_running(before)) if before else {}
     decided: dict[tuple[str, str], int] = {}
     for again in (False, True):  # first those that run, then the new ones
-        for node in lab.nodes.values():
+        for node in sorted(lab.nodes.values(), key=_can_ask):
             for slot, attachment in plugs(node).items():
                 if attachment.port is not None or (node.name, slot) in decided:
                     continue
@@ -43,6 +44,10 @@ def allot(lab: Lab, before: Lab | None = None) -> Lab:
     return with_points(
         lab.model_copy(update={"nodes": {name: _with(node, decided) for name, node in lab.nodes.items()}})
     )
+
+
+def _can_ask(node: AnyNode) -> bool:
+    return not (isinstance(node, Guest) and node.transport == "daemon")
 
 
 def _running(lab: Lab) -> Iterator[tuple[tuple[str, str, str], int]]:

@@ -3,7 +3,7 @@
 Pure: the same file gives the same lab, on every machine and at any time. Which images exist is an argument.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -388,7 +388,18 @@ class _Resolver:
             pae=options.get("pae", False),
             snapshot=options.get("snapshot"),
             restore=options.get("restore"),
+            transport=self.transport(kind, options, nics),
         )
+
+    def transport(self, kind: str, options: Options, nics: Sequence[Nic]) -> Literal["vde", "old-vde", "daemon"] | None:
+        """How a User-Mode Linux joins its networks."""
+        if kind != "uml":
+            return None
+        transport: Literal["vde", "old-vde", "daemon"] = options.get("transport") or "vde"
+        if transport == "daemon" and any(nic.attachment is not None and nic.attachment.chosen for nic in nics):
+            text = f"node '{options.name}' has the transport 'daemon', which cannot ask for a switch's port"
+            self.complain(Code.NOT_OF_KIND, options, "transport", text, "transport: old-vde")
+        return transport
 
     def image(self, kind: str, options: Options) -> tuple[str | None, AnyArchitecture | None]:
         name, image, wanted = options.name, options.get("image"), options.get("architecture")

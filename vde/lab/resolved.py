@@ -89,12 +89,13 @@ class Guest(Station):
 
     Attributes:
         image: empty if it has a kernel of its own.
-        kernel, initrd: files, relative to the topology's directory.
+        kernel, initrd: files, relative to the topology's directory; uml: each in place of the image's.
         disks: as `vde guest --disk` takes them; files are relative as well.
         clock: how its time passes.
         boot, firmware: what is started, if not a kernel (pc), and by which BIOS, relative to the directory.
         pae: the processor has physical address extension (pc).
         snapshot, restore: the file that SIGUSR1 writes, and the one to go on from, relative to the directory.
+        transport: how its kernel joins networks (uml).
     """
 
     kind: Literal["qemu", "uml", "malta", "pc", "mac"] = "qemu"
@@ -113,6 +114,7 @@ class Guest(Station):
     pae: bool = False
     snapshot: str | None = None
     restore: str | None = None
+    transport: Literal["vde", "old-vde", "daemon"] | None = None
 
 
 class Umps3(Station):

@@ -184,10 +184,13 @@ class NodeOptions(Said):
         default=None, description="qemu, uml, malta, pc, mac: more for the kernel's command line."
     )
     kernel: Annotated[str, forms.FILE] | None = Field(
-        default=None, description="malta, pc, mac: a kernel's file in place of the image's."
+        default=None, description="uml, malta, pc, mac: a kernel's file in place of the image's."
     )
     initrd: Annotated[str, forms.FILE] | None = Field(
-        default=None, description="malta, pc, mac: its initial file system, with 'kernel'."
+        default=None, description="uml, malta, pc, mac: its initial file system, with 'kernel'."
+    )
+    transport: Literal["vde", "old-vde", "daemon"] | None = Field(
+        default=None, description="uml: how its kernel joins networks; by default vde, by vde_plug."
     )
     disks: Annotated[list[Annotated[str, forms.FILE]], Field(max_length=MOST_DISKS)] | None = Field(
         default=None, description="malta, pc, mac: raw files; FILE,ro and FILE,overlay stay as they are."
@@ -278,7 +281,8 @@ KEYS_OF_KIND: Mapping[str, frozenset[str]] = {
     "host-nic": COMMON_KEYS | {"interface"},
     "view": COMMON_KEYS
     | {"command", "overlay", "hostname", "time-offset", "nameserver", "nics", "gateway", "ipv4", "ipv6"},
-    "uml": COMMON_KEYS | {"image", "memory", "nics", "cmdline", "gateway", "ipv4", "ipv6"},
+    "uml": COMMON_KEYS
+    | {"image", "memory", "nics", "cmdline", "gateway", "ipv4", "ipv6", "kernel", "initrd", "transport"},
     "malta": BOARD_KEYS,
     "pc": PC_KEYS,
     "i386": PC_KEYS,  # the same machine
