@@ -19,7 +19,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from emulators.loaders.bzimage import E820_RAM, GDT, GDT_AT, STACK_AT, Booted
+from emulators.loaders.bzimage import E820_RAM, GDT, STACK_AT, Booted
 from emulators.loaders.elf import EM_386, Elf, Segment, Symbols, place, read_elf
 from vde.errors import ConfigError
 
@@ -42,6 +42,8 @@ MODULE: Final = struct.Struct("<4I")
 MAP_ENTRY: Final = struct.Struct("<IQQI")
 """octets of the rest 4, address 8, octets 8, type 4."""
 INFO_AT, INFO_END = 0x90000, 0x9F000
+GDT_AT: Final = INFO_END
+TABLES_END: Final = GDT_AT + len(GDT)
 LOADER_NAME: Final = b"vde-fabric"
 PAGE: Final = 0x1000
 MOST_MODULES: Final = 256
@@ -95,10 +97,10 @@ def boot(
     first = min((segment.address for segment in elf.segments), default=0)
     end = place(elf, kernel_name, vm, lambda address: address)
     for segment in elf.segments:
-        if segment.address < INFO_END and segment.address + segment.memory_octets > INFO_AT:
+        if segment.address < TABLES_END and segment.address + segment.memory_octets > INFO_AT:
             raise ConfigError(
                 f"{kernel_name}: {segment.memory_octets} octets at {segment.address:#x} are where this loader has its "
-                f"own tables ({INFO_AT:#x}…{INFO_END:#x})"
+                f"own tables ({INFO_AT:#x}…{TABLES_END:#x})"
             )
     table = []
     if len(modules) > MOST_MODULES:
@@ -116,7 +118,7 @@ def boot(
         table.append((start, top, text))
     vm.write(INFO_AT, information(memory_octets, memory_map, table, command_line))
     vm.write(GDT_AT, GDT)
-    stack = STACK_AT if first > STACK_AT or end <= GDT_AT else INFO_AT
+    stack = STACK_AT if first >= STACK_AT else INFO_AT
     return Booted(
         elf.entry,
         {"eax": BOOT_MAGIC, "ebx": INFO_AT, "esp": stack},

@@ -84,6 +84,14 @@ def test_a_kernel_that_is_linked_high_is_entered_low() -> None:
     assert memory.octets[0x10000C:0x100010] == b"code"
 
 
+@pytest.mark.parametrize("at", [0x1000, 0x7FE0, 0x8000, 0x8FFC0])
+def test_a_low_kernel_is_not_overwritten_by_the_loaders_gdt(at: int) -> None:
+    code = header() + bytes(range(1, 53))
+    memory, it = booted(elf([(at, code, 64)], at + 12, machine=EM_386))
+    assert memory.octets[at : at + 64] == code
+    assert not at < it.registers["esp"] <= at + 64, "the first push would hit it"
+
+
 @pytest.mark.parametrize(
     ("image", "what"),
     [
