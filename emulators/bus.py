@@ -28,6 +28,10 @@ class Registers(Protocol):
         ...
 
 
+class BusError(Exception):
+    """Raised by a device's or a bus's `read`: the access is to end in the architecture's bus error."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """`size` addresses from `base` on, called `name` in messages."""
@@ -43,7 +47,7 @@ class Bus:
     """An address space of devices.
 
     Args:
-        unmapped_read: what a read of (address, size) gives where no window is.
+        unmapped_read: what a read of (address, size) gives where no window is. May raise `BusError`.
     """
 
     def __init__(self, unmapped_read: Callable[[int, int], int]) -> None:

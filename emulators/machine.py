@@ -28,7 +28,7 @@ from typing import Any, Protocol
 import msgpack
 
 from emulators import exits, snapshot
-from emulators.bus import Bus
+from emulators.bus import Bus, BusError
 from emulators.device import Device, Timeline
 from emulators.snapshot import SnapshotError, take, take_int
 from vde.errors import InternalError, VdeError
@@ -36,6 +36,8 @@ from vde.errors import InternalError, VdeError
 NS_PER_S = 1_000_000_000
 LIVELOCK = 100_000
 """Rounds of timers at one and the same tick. Chosen: far above any catch-up of a device, 0.1 s of the host."""
+BUS_ERROR = b""
+"""In a snapshot: what a read that waits was answered."""
 CHUNK_OCTETS = 1 << 20
 """Memory is hashed and saved in pieces of this size. Chosen."""
 
@@ -389,6 +391,9 @@ class Machine:
                 bus.write(address, access.size, int.from_bytes(access.data, "little"))
             else:
                 access.data = bus.read(address, access.size).to_bytes(access.size, "little")
+        except BusError:
+            assert isinstance(access, exits.Mmio)
+            access.bus_error = True
         except VdeError:
             raise
         except Exception as error:
@@ -504,7 +509,10 @@ class Machine:
         self._ask()
 
     def _parts(self) -> dict[str, Any]:
-        answered = self.cpu.pending.data if self.cpu.pending is not None else None
+        pending = self.cpu.pending
+        answered: bytes | None = None
+        if pending is not None:
+            answered = BUS_ERROR if isinstance(pending, exits.Mmio) and pending.bus_error else pending.data
         return {
             "machine": {"ticks_hz": self.ticks_hz, "warp_to": self._warp_to, "answered": answered},
             "cpu": self.cpu.snapshot(),
@@ -515,6 +523,9 @@ class Machine:
         """The processor may have been saved between a device's answer to a read and the end of the instruction."""
         pending = self.cpu.pending
         if pending is None:
+            return
+        if answered == BUS_ERROR and isinstance(pending, exits.Mmio):
+            pending.bus_error = True
             return
         octets = pending.size if isinstance(pending, exits.Mmio) else pending.size * pending.count
         if not isinstance(answered, bytes) or len(answered) != octets:

@@ -8,13 +8,13 @@ Reference: MIPS Malta User's Manual (MD00048), chapters 4 (memory map), 5 (regis
 `emulators.devices.pci.gt64120` (everything that is not memory lies behind it), `emulators.loaders.malta`.
 """
 
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from emulators.board import BoardSpec, option
+from emulators.boards.malta_rom import BOOT_ROM, BOOT_ROM_OCTETS, STATUS_ERL, boot_rom, unhandled
 from emulators.bus import Bus
 from emulators.cpus.mips import Cpu, Vm
 from emulators.device import Device, Irq, Timeline
@@ -45,9 +45,6 @@ TICKS_HZ: Final = 100_000_000
 # Memory map, user's manual table 4-1 with a Core LV
 FLASH, FLASH_OCTETS = 0x1E000000, 4 << 20
 FPGA, FPGA_UART, FPGA_REST, FPGA_END = 0x1F000000, 0x1F000900, 0x1F000A00, 0x1F100000
-BOOT_ROM, BOOT_ROM_OCTETS = 0x1FC00000, 0x10000
-REVISION, REVISION_VALUE = 0x10, 0x00000420
-"""In the boot ROM: Core LV, which has a GT-64120."""
 
 # Interrupts, user's manual table 6-1: lines of the processor and inputs of the 8259 pair
 IP_I8259, IP_CBUS_UART, IP_CORE_HI = 2, 4, 5
@@ -64,8 +61,6 @@ SLOTS: Final = tuple(
     [(11, 0), (12, 0)] + [(slot, function) for function in range(8) for slot in range(FIRST_SLOT, FIRST_SLOT + 4)]
 )
 """Where cards go, in this order: the places of the on-board chips, the four slots, the slots' other functions."""
-
-STATUS_ERL: Final = 1 << 2  # MD00090 table 9.28
 
 CBUS_UART_HZ: Final = 3_686_400
 LEAST_OCTETS, MOST_OCTETS = 32 << 20, 2 << 30
@@ -136,9 +131,20 @@ def build(params: Params, outside: Outside) -> Machine:
         decompress=params.decompress,
         seed=outside.entropy(32),
     )
-    cpu = Cpu(vm, model="24Kf")
-    board = Board(params, outside, lambda line: lambda level: cpu.set_ip(line, level), Dma(Ram(vm, regions)))
+    cpu = Cpu(vm, model="24Kf", hypercalls=True)
+    board = Board(
+        params,
+        outside,
+        lambda line: lambda level: cpu.set_ip(line, level),
+        Dma(Ram(vm, regions)),
+        is_fetch=lambda gpa: cpu.translate(cpu.state()["pc"], "fetch") == gpa,
+    )
     enter(cpu, booted)
+
+    def from_rom(code: int) -> None:
+        if text := unhandled(cpu, vm, booted.symbols.find, code):
+            board.events.fault(text)
+
     return Machine(
         board="malta",
         cpu=cpu,
@@ -150,6 +156,7 @@ def build(params: Params, outside: Outside) -> Machine:
         devices=board.devices,
         memory=tuple(regions),
         symbol=booted.symbols.find,
+        hypercall=from_rom,
     )
 
 
@@ -159,9 +166,18 @@ class Board:
     Args:
         ip: gives the processor's interrupt line of that number.
         dma: the cards' way to memory.
+        is_fetch: is the access to this address one of the processor for an instruction?
     """
 
-    def __init__(self, params: Params, outside: Outside, ip: Callable[[int], Irq], dma: Dma) -> None:
+    def __init__(
+        self,
+        params: Params,
+        outside: Outside,
+        ip: Callable[[int], Irq],
+        dma: Dma,
+        *,
+        is_fetch: Callable[[int], bool] = lambda gpa: False,
+    ) -> None:
         timeline = self.timeline = Timeline()
         events = self.events = Events()
 
@@ -210,7 +226,7 @@ class Board:
         cbus.map(FPGA_UART, FPGA_REST - FPGA_UART, Spaced(serial[2]), name="cbus uart")
         cbus.map(FPGA_REST, FPGA_END - FPGA_REST, fpga, name="fpga (rest)", offset=FPGA_REST - FPGA)
 
-        system = gt.Gt64120(pci=pci, cbus=cbus, acknowledge=pic.acknowledge, irq=ip(IP_CORE_HI))
+        system = gt.Gt64120(pci=pci, cbus=cbus, acknowledge=pic.acknowledge, irq=ip(IP_CORE_HI), is_fetch=is_fetch)
         ide = Piix4Ide()
         power = Piix4Pm(timeline=timeline, power_off=events.power_off)
         for number, function in ((0, isa), (1, ide), (3, power)):
@@ -321,24 +337,6 @@ def monitor(system: gt.Gt64120, pci: PciBus) -> None:
         pci.config_write(SOUTH_BRIDGE << 3, PIRQRC + pin, 1, irq)
     elcr = sum(1 << irq for irq in set(PIRQ_TO_IRQ))
     pci.io.write(0x4D0, 2, elcr)
-
-
-def boot_rom() -> bytes:
-    """The beginning of the flash: a jump here (a reset by hand) resets the board; services of YAMON answer 0."""
-    code = (
-        0x3C08BF00,  # lui   t0, 0xbf00
-        0x24090042,  # addiu t1, zero, 0x42
-        0xAD090500,  # sw    t1, 0x500(t0)
-        0x1000FFFF,  # b     .
-        REVISION_VALUE,  # at REVISION; never executed: the delay slot's write has reset the board
-    )
-    service = struct.pack("<II", 0x03E00008, 0x00001021)  # jr ra; move v0, zero
-    at_service = 0x800
-    vector = struct.pack("<I", 0xBFC00000 + at_service) * 24  # YAMON reference manual, "application interface"
-    octets = bytearray(struct.pack("<5I", *code))
-    octets += bytes(0x500 - len(octets)) + vector
-    octets += bytes(at_service - len(octets)) + service
-    return bytes(octets)
 
 
 def enter(cpu: Cpu, booted: loader.Booted) -> None:

@@ -4,6 +4,9 @@ Theory: the processor's state is looked at `SAMPLES` times, a second of virtual 
 interrupts in at any of them, or is somewhere else, is at work. One that waits with interrupts off (HLT) is told apart:
 nothing will wake it. Kernels that panic without a restart end in either way.
 
+A MIPS that handles an exception all that time (Status.EXL) is where that one happened: a handler that faults itself
+begins again and again, wherever its code is.
+
 Limits: a loop of more than `REACH_OCTETS`, or one that lets interrupts in now and then, is not noticed. Processors
 whose state does not tell (uMPS3's) are not looked at.
 """
@@ -19,7 +22,7 @@ REACH_OCTETS: Final = 256
 """Chosen: loops that wait are a few instructions; decompressors, which work with interrupts off, are longer."""
 EFLAGS_IF: Final = 1 << 9  # Intel SDM vol. 1, 3.4.3
 MSR_EE: Final = 1 << 15  # PowerPC: PEM table 2-5
-STATUS_IE, STATUS_EXL_ERL = 1, 6  # MD00090 table 9.28
+STATUS_IE, STATUS_EXL, STATUS_EXL_ERL = 1, 2, 6  # MD00090 table 9.28
 
 
 def interrupts_off(state: Mapping[str, Any]) -> bool | None:
@@ -38,6 +41,11 @@ def place(state: Mapping[str, Any]) -> int:
     if "eip" in state:
         return int(state["cs.base"] + state["eip"] & 0xFFFFFFFF)
     return int(state["pc"])
+
+
+def exception_at(state: Mapping[str, Any]) -> int | None:
+    """Where the exception happened that a MIPS handles; None: it handles none, or is another processor."""
+    return int(state["epc"]) if "errorepc" in state and state["status"] & STATUS_EXL else None
 
 
 class SpinWatch:
@@ -60,11 +68,12 @@ class SpinWatch:
             return None
         self._next_tick = tick + machine.ticks_hz
         state = machine.cpu.state()
-        pc = place(state)
+        pc, handled = place(state), exception_at(state)
+        here = pc if handled is None else handled
         if not interrupts_off(state):
             self._first, self._samples = None, 0
-        elif self._first is None or abs(pc - self._first) >= REACH_OCTETS:
-            self._first, self._samples = pc, 1
+        elif self._first is None or abs(here - self._first) >= REACH_OCTETS:
+            self._first, self._samples = here, 1
         else:
             self._samples += 1
         text = ""
@@ -72,6 +81,8 @@ class SpinWatch:
             text = f"waits with interrupts off, at pc {_name(machine, pc)}"
         elif self._samples >= SAMPLES:
             text = self.text if self.text.startswith("spinning") else f"spinning at pc {_name(machine, pc)}"
+            if handled is not None and text != self.text:
+                text += f", in the exception at pc {_name(machine, handled)}"
         if text == self.text:
             return None
         self.text = text

@@ -72,6 +72,10 @@ class Elf:
     symbols: "Symbols"
 
 
+REACH_OCTETS = 1 << 20
+"""Of a symbol. Chosen: functions are shorter, and what is farther behind the last of them is something else."""
+
+
 class Symbols:
     """Names of addresses."""
 
@@ -84,11 +88,13 @@ class Symbols:
         return len(self._names)
 
     def find(self, address: int) -> str | None:
-        """`name+offset` of the symbol at or below `address`."""
+        """`name+offset` of the symbol at or below `address`; None: there is none, or not nearer than `REACH_OCTETS`."""
         at = bisect_right(self._addresses, address) - 1
         if at < 0:
             return None
         offset = address - self._addresses[at]
+        if offset >= REACH_OCTETS:
+            return None
         return f"{self._names[at]}+{offset:#x}" if offset else self._names[at]
 
 

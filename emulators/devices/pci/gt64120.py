@@ -23,14 +23,14 @@ configuration data only; little-endian software sets it), read prefetch, retries
 | threat | stopped by |
 |---|---|
 | windows over the chip's own registers, over flash or over nothing | a fixed order of decoding, no mapping to corrupt |
-| an access below or beyond everything | answers 0, sets CPUOut, counted |
+| an access below or beyond everything | sets CPUOut, counted; a load gets 0, a fetch a bus error |
 | a bus number with no bridge, an empty slot | master abort, as on the bus |
 """
 
 from collections.abc import Callable
 from typing import Final
 
-from emulators.bus import Bus
+from emulators.bus import Bus, BusError
 from emulators.device import Irq, State
 from emulators.devices.pci.bus import PciBus
 from emulators.devices.pci.config import BASE_ADDRESS_0, PciFunction
@@ -198,6 +198,7 @@ class Gt64120:
         acknowledge: answers the vector of an interrupt acknowledge cycle.
         irq: its interrupt line.
         special: takes the message of a special cycle.
+        is_fetch: is the access to this address the processor's fetch of an instruction?
     """
 
     timed = False
@@ -210,12 +211,14 @@ class Gt64120:
         acknowledge: Callable[[], int],
         irq: Irq,
         special: Callable[[int], None] = lambda message: None,
+        is_fetch: Callable[[int], bool] = lambda address: False,
     ) -> None:
         self._pci = pci
         self._cbus = cbus
         self._acknowledge = acknowledge
         self._irq = irq
         self._special = special
+        self._is_fetch = is_fetch
         self.configuration = host_function()
         pci.add(self.configuration, 0)
         self.registers = {offset: value for offset, (value, _) in REGISTERS.items()}
@@ -232,6 +235,8 @@ class Gt64120:
                     return self._read_own(offset - first, size)
                 return bus.read(base | offset & mask, size)
         self._out_of_range()
+        if self._is_fetch(offset):
+            raise BusError
         return 0
 
     def write(self, offset: int, size: int, value: int) -> None:

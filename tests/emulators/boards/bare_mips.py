@@ -99,5 +99,5 @@ class Program:
     def kernel(self, path: Path) -> Path:
         """An ELF file of it."""
         code = self.code()
-        path.write_bytes(elf([(ENTRY, code, len(code))], ENTRY))
+        path.write_bytes(elf([(ENTRY, code, len(code))], ENTRY, symbols=[("start", ENTRY)]))
         return path

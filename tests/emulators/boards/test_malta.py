@@ -1,5 +1,6 @@
 """The Malta board with small programs: memory map, lines, start, power, time, saved states, bad input."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulators import board as boards
-from emulators.boards import malta
+from emulators.boards import malta, malta_rom
 from emulators.boards.malta import BOARD, Params, build
 from emulators.device import Irq
 from emulators.dma import Dma
-from emulators.machine import Done, Idle, Machine, PoweredOff, Reset
+from emulators.guest.spin import SAMPLES, SpinWatch
+from emulators.machine import Done, Fault, Idle, Machine, PoweredOff, Reset
 from emulators.outside import Bench, MemoryDisk
 from emulators.snapshot import SnapshotError
-from tests.emulators.boards.bare_mips import A0, FPGA, PORTS, SYSTEM, T1, V0, ZERO, Program
+from tests.emulators.boards.bare_mips import A0, ENTRY, FPGA, PORTS, SYSTEM, T1, V0, ZERO, Program
 from tests.emulators.loaders.elf_file import elf
 from vde.errors import ConfigError
 
@@ -98,12 +100,12 @@ def test_the_memory_map(tmp_path: Path) -> None:
     bus.write(0x1F000418, 4, ord("V"))
     assert machine.devices["fpga"].state()["text"].startswith(b"V")
     assert bus.read(0x1F000900 + 5 * 8, 4) == 0x60  # the CBUS UART's LSR
-    assert bus.read(0x1E000010, 4) == malta.REVISION_VALUE  # flash: the boot code
+    assert bus.read(0x1E000010, 4) == malta_rom.REVISION_VALUE  # flash: the boot code
     assert bus.read(0x180003FD, 1) == 0x60  # serial0's LSR
     assert bus.read(0x18000021, 1) == 0  # 8259
     assert bus.read(0x180001F7, 1) == 0xFF  # no IDE drive
     assert bus.read(0x1F200000, 4) == 0  # nothing
-    assert machine.vm.read(malta.BOOT_ROM + malta.REVISION, 4) == malta.REVISION_VALUE.to_bytes(4, "little")
+    assert machine.vm.read(malta_rom.BOOT_ROM + malta_rom.REVISION, 4) == malta_rom.REVISION_VALUE.to_bytes(4, "little")
 
 
 def scan(machine: Machine) -> dict[str, str]:
@@ -287,8 +289,8 @@ def test_bus_masters_do_not_reach_the_boot_rom(tmp_path: Path) -> None:
     ram = malta.Ram(machine.vm, machine.memory)  # type: ignore[arg-type]
     ram.write(0x1000, b"x")
     assert ram.read(0x1000, 1) == b"x"
-    for call in (lambda: ram.write(malta.BOOT_ROM, b"x"), lambda: ram.read(malta.BOOT_ROM, 4)):
-        with pytest.raises(ValueError, match=str(malta.BOOT_ROM)):
+    for call in (lambda: ram.write(malta_rom.BOOT_ROM, b"x"), lambda: ram.read(malta_rom.BOOT_ROM, 4)):
+        with pytest.raises(ValueError, match=str(malta_rom.BOOT_ROM)):
             call()
 
 
@@ -343,7 +345,120 @@ def test_writes_where_nothing_can_be_written(address: int, tmp_path: Path) -> No
     machine, outside = start(program, tmp_path)
     assert machine.run_for(SECOND) == PoweredOff(0)
     assert said(outside) == b"on"
-    assert machine.vm.read(0x1FC00000, 4) == malta.boot_rom()[:4]
+    assert machine.vm.read(0x1FC00000, 4) == malta_rom.boot_rom()[:4]
+
+
+def jump(program: Program, address: int) -> None:
+    program.li(T1, address)
+    program.word(T1 << 21 | 0x08)  # jr t1
+    program.word(0)
+
+
+def handlers(program: Program, *vectors: int) -> None:
+    """Put the octets behind the label `handler` (two instructions) there, and let exceptions go there."""
+    for vector in vectors:
+        for at, word in enumerate((0x08000000 | ENTRY + HANDLER_OCTETS >> 2 & 0x3FFFFFF, 0)):  # j; nop
+            program.put("sw", 0x80000000 + vector + 4 * at, word)
+    program.word(0x40806000)  # mtc0 zero, Status: BEV = 0
+
+
+HANDLER_OCTETS = 0x400
+"""From the entry."""
+
+
+def handler(program: Program) -> None:
+    """What follows is the handlers' code."""
+    program.stop()
+    while len(program.code()) < HANDLER_OCTETS:
+        program.word(0)
+
+
+@pytest.mark.parametrize("address", [0xA2000000, 0xBE800000, 0x40000000])
+def test_a_jump_into_the_void_is_a_bus_error_and_does_not_slide_over_nops(address: int, tmp_path: Path) -> None:
+    """Where no memory is, in a hole of the memory map; and where the TLB has nothing, which was no question."""
+    program = Program()
+    handlers(program, 0x000, 0x180)
+    jump(program, address)
+    handler(program)
+    program.word(0x40026800)  # mfc0 v0, Cause
+    program.word(0x40037000)  # mfc0 v1, EPC
+    program.say_hex(V0)
+    program.say_hex(3)
+    program.power_off()
+    machine, outside = start(program, tmp_path)
+    assert machine.run_for(SECOND) == PoweredOff(0)
+    cause, epc = int(said(outside)[:8], 16), int(said(outside)[8:], 16)
+    assert (cause >> 2 & 0x1F, epc) == (2 if address < 0x80000000 else 6, address)
+
+
+def test_a_load_from_nowhere_gets_0_as_it_does_with_qemu(tmp_path: Path) -> None:
+    program = Program()
+    program.get("lw", 0xBF800000, V0)
+    program.say_hex(V0)
+    program.power_off()
+    machine, outside = start(program, tmp_path)
+    assert machine.run_for(SECOND) == PoweredOff(0)
+    assert said(outside) == b"00000000"
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        (0x8C080001, r"exception AdEL at pc 0x80100000 \(start\): lw t0,1\(zero\), address 0x00000001;"),
+        (0x8C080000, r"exception TLBL at pc 0x80100000 \(start\): lw t0,0\(zero\), address 0x00000000;"),
+        (0x0000000C, r"exception Sys at pc 0x80100000 \(start\): syscall;"),
+        (0x7C000003, r"exception RI at pc 0x80100000 \(start\): "),
+    ],
+)
+def test_an_exception_before_there_are_handlers_ends_with_its_place(word: int, text: str, tmp_path: Path) -> None:
+    program = Program()
+    program.word(word)
+    machine, _ = start(program, tmp_path)
+    end = machine.run_for(SECOND)
+    assert isinstance(end, Fault)
+    assert re.match(text, end.text)
+    assert end.text.endswith("the guest has no handlers in place (Status.BEV = 1)")
+
+
+def test_a_jump_into_the_void_before_there_are_handlers_ends_with_its_place(tmp_path: Path) -> None:
+    program = Program()
+    program.li(T1, 0xA2000000)
+    program.word(T1 << 21 | 31 << 11 | 0x09)  # jalr t1
+    program.word(0)
+    machine, _ = start(program, tmp_path)
+    end = machine.run_for(SECOND)
+    assert isinstance(end, Fault)
+    assert end.text.startswith("exception IBE at pc 0xa2000000, ra 0x80100010 (start+0x10); ")
+
+
+def test_sdbbp_of_a_guest_without_a_debugger_does_nothing(tmp_path: Path) -> None:
+    program = Program()
+    program.word(0x7000003F | malta_rom.UNHANDLED << 6)
+    program.word(0x7000003F)
+    program.say(b"on")
+    program.power_off()
+    machine, outside = start(program, tmp_path)
+    assert machine.run_for(SECOND) == PoweredOff(0)
+    assert said(outside) == b"on"
+
+
+def test_a_tlb_handler_that_misses_the_tlb_itself_is_told_as_spinning(tmp_path: Path) -> None:
+    """A refill within the handler of a refill goes to the general vector (MD00090, 6.2.8); there it misses again."""
+    program = Program()
+    handlers(program, 0x000, 0x180)
+    program.get("lw", 0x40000000, V0)
+    handler(program)
+    program.get("lw", 0x40001000, V0)
+    machine, _ = start(program, tmp_path)
+    machine.ticks_hz //= 1000  # seconds of the watch's, which only counts
+    watch = SpinWatch()
+    told = []
+    for _ in range(2 * SAMPLES):
+        assert machine.run_for(machine.ticks_hz) == Done()
+        told.append(watch.look(machine, waits=False))
+    text = next(text for text in told if text is not None)
+    assert text.startswith("spinning at pc 0x80")
+    assert re.search(r", in the exception at pc 0x801000[0-9a-f]{2} \(start", text)
 
 
 device_addresses = st.one_of(
