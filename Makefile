@@ -5,6 +5,7 @@
 #   make test     all tests, real peers included          make check   format, lint, types, import contracts, clippy
 #   make bench    measurements against the originals      make fuzz    every parser, ten minutes each
 #   make test-oracles  floating point beside the host's own and mpmath's, millions of cases
+#   make test-programs  other projects' test programs on our engines
 #   make soak-pc  a PC with Debian on its disk works for an hour (MINUTES=60), and its file system is clean
 #   make soak-malta  two Maltas load their network for an hour (MINUTES=60): nothing is lost, and nothing grows
 #   make interop  only the tests with real peers          make clean   remove what was built
@@ -17,7 +18,7 @@ PYTEST := $(BIN)/pytest
 # Tests beside each other; what takes long in them are guests that boot, and waiting.
 JOBS ?= 2
 
-.PHONY: lab lab-qemu lab-worlds test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles interop test-pc soak-pc soak-malta test-mac unit constraints clean
+.PHONY: lab lab-qemu lab-worlds test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles test-programs interop test-pc soak-pc soak-malta test-mac unit constraints clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.built
@@ -41,6 +42,11 @@ test-oracles: $(VENV)/.tools
 	$(BIN)/python -m tests.emulators.cpus.transcendental_vectors 10000 > target/true_values.txt
 	SOFT_FLOAT_ROUNDS=100 SOFT_FLOAT_VALUES=$(CURDIR)/target/true_values.txt cargo test --release --quiet --package soft-float
 	SOFT_FLOAT_ROUNDS=100 cargo test --release --quiet --package i386-engine x87
+
+# Other projects' test programs; those that no package has are named by KVM_UNIT_TESTS and V86_TESTS (docs/engine.md).
+test-programs: $(VENV)/.built
+	@setup/install-packages test
+	$(PYTEST) -rs tests/interop/long_kvm_unit_tests.py tests/interop/long_v86_tests.py
 
 test-pc: $(VENV)/.built
 	@setup/install-packages test soak
