@@ -84,6 +84,9 @@ class Start:
 class Wire:
     """See the module's text."""
 
+    one_order = False
+    """For `native.py`: directions do not wait for one another."""
+
     def __init__(self, name: str, seed: str, now_ns: int, start: Start | None = None, read: Read = no_files) -> None:
         """`read`: files that later changes name."""
         self.name = name

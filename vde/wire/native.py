@@ -7,20 +7,18 @@ gives back: frames on their way go over with all that was decided about them.
 
 import contextlib
 import os
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import trio
 
 from vde import _native
 from vde.endpoint import EndpointKind, HandedOver
-from vde.wire.direction import Direction
 from vde.wire.impairments import Impairments
 from vde.wire.loss import Bernoulli, FourState, Gilbert, Loss
-from vde.wire.model import Wire
 from vde.wire.process import PatchBroken
 from vde.wire.schedule import DIRECTIONS
-from vde.wire.state import DirectionState, Held, LaneState
+from vde.wire.state import Carrier, DirectionState, Held, LaneState
 from vde.wire.units import format_octets
 from vde.wire.verdict import PASSED, Tally, Verdict
 
@@ -29,7 +27,57 @@ FATES: Final = (PASSED, "down", "mtu", "loss", "queue", "held", "refused")
 KINDS: Final = (EndpointKind.DATAGRAM, EndpointKind.TAP, EndpointKind.RING_LISTENER, EndpointKind.RING_CONNECTOR)
 
 
-def terms(direction: Direction, state: DirectionState) -> dict[str, Any]:
+class PortableDirection(Protocol):
+    """What a direction must tell to be carried: `direction.Direction`, or wirefilter's.
+
+    Attributes:
+        number: of the last frame that came.
+        tally: is kept up to date meanwhile.
+    """
+
+    number: int
+    tally: Tally
+
+    @property
+    def up(self) -> bool:
+        """False: everything is dropped."""
+
+    @property
+    def prefix(self) -> bytes:
+        """What its chance comes from: `chance.py`, up to the purpose."""
+
+    @property
+    def impairments(self) -> Impairments:
+        """Of all frames."""
+
+    @property
+    def impairs(self) -> bool:
+        """May a frame that comes now not pass at once and unchanged?"""
+
+    @property
+    def portable(self) -> bool:
+        """Can another go on in its place?"""
+
+    def give_away(self, carrier: Carrier) -> DirectionState:
+        """While `portable`: let `carrier` go on from here, until `take_back`."""
+
+    def take_back(self, state: DirectionState, known: Sequence[Verdict]) -> None:
+        """Go on from what became of it; `known`: verdicts about what came meanwhile."""
+
+
+class PortableWire(Protocol):
+    """What a wire must tell to be carried."""
+
+    @property
+    def directions(self) -> Mapping[str, PortableDirection]:
+        """By name."""
+
+    @property
+    def one_order(self) -> bool:
+        """Is what keeps its order one order of both directions (wirefilter's fifo)?"""
+
+
+def terms(direction: PortableDirection, state: DirectionState) -> dict[str, Any]:
     """For `_native.WireLane` and `_native.WirePump`: the settings of a portable direction, and where it goes on."""
     impairments = direction.impairments
     shape = impairments.distribution
@@ -161,7 +209,7 @@ def may_be_realtime() -> bool:
 class NativeCarrier:
     """A `vde.wire.process.Carrier`."""
 
-    def __init__(self, wire: Wire, realtime: bool = False) -> None:
+    def __init__(self, wire: PortableWire, realtime: bool = False) -> None:
         """`realtime`: the thread runs before all ordinary ones, if that is permitted (`may_be_realtime`)."""
         self._wire = wire
         self._realtime = realtime
@@ -183,7 +231,7 @@ class NativeCarrier:
 class NativeWire:
     """A `vde.wire.process.Carried`."""
 
-    def __init__(self, wire: Wire, left: HandedOver, right: HandedOver, realtime: bool = False) -> None:
+    def __init__(self, wire: PortableWire, left: HandedOver, right: HandedOver, realtime: bool = False) -> None:
         """The descriptors are ours from now on."""
         self._sides = [wire.directions[name] for name in DIRECTIONS]
         self._ended = False
@@ -194,6 +242,7 @@ class NativeWire:
                 [(handed.fd, int(handed.kind), handed.others) for handed in (left, right)],
                 [terms(side, state) for side, state in zip(self._sides, states, strict=True)],
                 realtime,
+                wire.one_order,
             )
         except BaseException:
             for side, state in zip(self._sides, states, strict=True):

@@ -42,6 +42,7 @@ from vde.wire.filter.console import Console
 from vde.wire.filter.nodes import Nodes
 from vde.wire.filter.pipeline import BlinkSink, Filter
 from vde.wire.filter.server import ConsoleServer
+from vde.wire.native import NativeCarrier
 from vde.wire.process import Open, WireProcess, unwrapped_nursery
 from vde.wire.timer import TimerDescriptor
 
@@ -216,8 +217,9 @@ async def _serve(
     ready: Callable[[], None],
 ) -> int:
     """Until a signal, `shutdown`, or the end of standard input."""
-    process = WireProcess(filter_, ends, clock.monotonic_ns, TimerDescriptor, open_patch, clock.wall_ns)
-    console.on_change = process.changed
+    carrier = NativeCarrier(filter_)
+    process = WireProcess(filter_, ends, clock.monotonic_ns, TimerDescriptor, open_patch, clock.wall_ns, carrier)
+    console.before_change, console.on_change = process.stop_carrying, process.changed
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with unwrapped_nursery() as nursery:
             server = ConsoleServer(console, nursery.cancel_scope.cancel)

@@ -237,10 +237,11 @@ pub struct WirePump(Mutex<Option<Pump>>);
 #[pymethods]
 impl WirePump {
     /// `ends`: (descriptor, its `EndpointKind`, others that go with it) of each, which are the pump's from now on if
-    /// this succeeds. `realtime`: its thread runs before all ordinary ones, if that is permitted.
+    /// this succeeds. `realtime`: its thread runs before all ordinary ones, if that is permitted. `one_order`: where
+    /// order is kept, it is one of both directions.
     #[new]
-    #[pyo3(signature = (ends, terms, realtime=false))]
-    fn new(ends: [(i32, u8, Vec<i32>); 2], terms: [Terms; 2], realtime: bool) -> PyResult<Self> {
+    #[pyo3(signature = (ends, terms, realtime=false, one_order=false))]
+    fn new(ends: [(i32, u8, Vec<i32>); 2], terms: [Terms; 2], realtime: bool, one_order: bool) -> PyResult<Self> {
         let [there, back] = terms.map(Terms::lane);
         let lanes = [there?, back?];
         let left = end(&ends[0])?;
@@ -251,7 +252,7 @@ impl WirePump {
                 return Err(error);
             }
         };
-        let pump = Pump::start([left, right], lanes, realtime).map_err(PyOSError::new_err)?;
+        let pump = Pump::start([left, right], lanes, realtime, one_order).map_err(PyOSError::new_err)?;
         for (fd, kind, others) in ends {
             if is_ring(kind) {
                 drop(ring::take::<6>(std::iter::once(fd).chain(others).collect())?); // the duplicates do

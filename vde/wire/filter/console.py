@@ -39,7 +39,8 @@ class Console:
 
     Attributes:
         shutdown_requested: somebody said `shutdown`.
-        on_change: called after a command that may have changed something.
+        before_change: called before a command that may change something.
+        on_change: called after it.
     """
 
     def __init__(self, filter_: Filter, read_script: ReadScript, now_ns: Callable[[], int], version: str) -> None:
@@ -50,6 +51,7 @@ class Console:
         self.blink_socket = ""
         self.blink_id = ""
         self.shutdown_requested = False
+        self.before_change: Callable[[], None] = lambda: None
         self.on_change: Callable[[], None] = lambda: None
         self.listeners: list[Session] = []
         filter_.on_node = self._tell
@@ -163,8 +165,10 @@ class Session:
             elif word in ("logout", "shutdown"):
                 self._end(word, out)
                 return
-            elif not carry_out_on_nodes(self._console.filter.nodes, text):
-                self._set(word, argument)
+            else:
+                self._console.before_change()
+                if not carry_out_on_nodes(self._console.filter.nodes, text):
+                    self._set(word, argument)
             if word in ("markov-time", "markov-numnodes"):
                 self._console.filter.set_period(self._console.now_ns())
             status = SUCCESS

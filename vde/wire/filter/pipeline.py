@@ -17,6 +17,9 @@ Rules, as of wirefilter 2.3.2 (observed), where size is the frame's length + 2, 
 Differences, on purpose: times are exact, not cut to milliseconds; noise is a bit error rate, at most one half, where
 the original's number of bits was geometric, and endless from 2^20 on; dup 100 ends; the queue is bounded
 (`delay_line.py`).
+
+Where nothing but delay, loss and mtu is set, and there is one node, a lane does the same (`equivalent.py`): then a
+native one may go on in our place (`vde.wire.native`), with the same chance, and gives back what is on its way.
 """
 
 from collections.abc import Sequence
@@ -26,10 +29,15 @@ from vde.wire.chance import Chance, Numbers
 from vde.wire.corrupt import BitErrors, invert
 from vde.wire.delay_line import MOST_FRAMES, MOST_OCTETS
 from vde.wire.direction import FRAMES_PER_BATCH
+from vde.wire.distribution import Distribution
+from vde.wire.filter.equivalent import LONGEST_MS, chain, constant_and_jitter_ns, equivalent
 from vde.wire.filter.nodes import PARAMETERS, Nodes
 from vde.wire.filter.translate import HEADER_OCTETS, bit_error_rate
 from vde.wire.filter.values import Value
+from vde.wire.impairments import Impairments
 from vde.wire.schedule import DIRECTIONS
+from vde.wire.state import Carrier, DirectionState, LaneState
+from vde.wire.verdict import Tally, Verdict
 
 MOST_COPIES = 64
 MS = 1_000_000
@@ -62,6 +70,11 @@ class Filter:
         self._next_step_ns = 0
         self._restart_period(now_ns)
         self.on_node = _nobody_listens
+
+    @property
+    def one_order(self) -> bool:
+        """For `vde.wire.native`: is what keeps its order one order of both directions?"""
+        return self.fifo
 
     @property
     def clear(self) -> bool:
@@ -113,23 +126,34 @@ class FilterDirection:
     """One direction; for `vde.wire.process`.
 
     Attributes:
+        up: always (for `vde.wire.native`).
+        prefix: what its chance comes from.
+        number: of the last frame that came.
+        tally: what others who carry have counted.
         reads_from_ns: the side is not to be read before.
-        queued_octets: sizes of what is queued.
     """
+
+    up = True
 
     def __init__(self, whole: Filter, which: int, chance: Chance) -> None:
         self._whole = whole
         self._which = which
         self._numbers: dict[str, Numbers] = {
-            purpose: chance.numbers(purpose) for purpose in (*PARAMETERS, "lost", "state", "copy", "bits")
+            purpose: chance.numbers(purpose)
+            for purpose in (*(f"{parameter}-plus" for parameter in PARAMETERS), *_PURPOSES)
         }
-        self._number = 0
+        self.prefix = chance.prefix
+        self.number = 0
+        self.tally = Tally()
+        self._carrier: Carrier | None = None
         self._faulty = False
         self._free_ns = 0
         self._heap: list[tuple[int, int, bytes]] = []
         self._serial = 0
+        self._looked_at = -1, False  # the version of the nodes, and the fifoness, that `_same` is about
+        self._same: Impairments | None = None
         self.reads_from_ns = 0
-        self.queued_octets = 0
+        self._queued_octets = 0
 
     @property
     def clear(self) -> bool:
@@ -139,14 +163,22 @@ class FilterDirection:
     @property
     def waiting(self) -> int:
         """Frames in the queue."""
-        return len(self._heap)
+        return len(self._heap) if self._carrier is None else self._carrier.held()[1][0]
+
+    @property
+    def queued_octets(self) -> int:
+        """Sizes of what is queued."""
+        if self._carrier is None:
+            return self._queued_octets
+        frames, octets = self._carrier.held()[1]
+        return octets + frames * HEADER_OCTETS
 
     def pass_clear(self, frames: list[bytes]) -> None:
         """Never used: this direction is never clear by itself."""
 
     def count_bypassed(self, frames: int, octets: int) -> None:
         """A filter has no counters; the numbers go on."""
-        self._number += frames
+        self.number += frames
 
     def next_deadline(self) -> int | None:
         """When a frame is due."""
@@ -155,7 +187,7 @@ class FilterDirection:
     def receive(self, frames: list[bytes], now_ns: int, arrivals_ns: Sequence[int] | None = None) -> None:
         """Frames come."""
         for index, frame in enumerate(frames):
-            self._number += 1
+            self.number += 1
             self._receive(frame, now_ns if arrivals_ns is None else arrivals_ns[index])
 
     def frames_to_send(self, now_ns: int) -> list[bytes]:
@@ -164,7 +196,7 @@ class FilterDirection:
         noise = self._value("noise").value if self._heap else 0.0
         while self._heap and self._heap[0][0] <= now_ns and len(found) < FRAMES_PER_BATCH:
             _, serial, frame = heappop(self._heap)
-            self.queued_octets -= len(frame) + HEADER_OCTETS
+            self._queued_octets -= len(frame) + HEADER_OCTETS
             if noise > 0:
                 errors = BitErrors(bit_error_rate(self._drawn("noise", serial)) or 1e-18, self._numbers["bits"])
                 frame = invert(frame, errors.positions(serial, len(frame)))
@@ -173,18 +205,62 @@ class FilterDirection:
                 blinks.blink(self._which, len(frame) + HEADER_OCTETS)
         return found
 
+    # -- another goes on -----------------------------------------------------------------------------------------------
+
+    @property
+    def impairs(self) -> bool:
+        """Is anything set?"""
+        return any(self._value(parameter) != _NOTHING for parameter in PARAMETERS)
+
+    @property
+    def portable(self) -> bool:
+        """Can another go on in our place?"""
+        return len(self._whole.nodes) == 1 and self._whole.blinks is None and self._equivalent() is not None
+
+    @property
+    def impairments(self) -> Impairments:
+        """What does the same, while `portable`."""
+        return self._equivalent() or Impairments()
+
+    def give_away(self, carrier: Carrier) -> DirectionState:
+        """While `portable`: let `carrier` go on from here, until `take_back`."""
+        self._carrier = carrier
+        line = []
+        for due_ns, _, frame in sorted(self._heap):
+            verdict = Verdict(0, 0, due_ns, len(frame), "")
+            verdict.due_ns = due_ns
+            line.append((frame, verdict))
+        self._heap.clear()
+        self._queued_octets = 0
+        return DirectionState(self.number, 0, LaneState(self._whole.last_due_ns, int(self._faulty)), line)
+
+    def take_back(self, state: DirectionState, known: Sequence[Verdict]) -> None:
+        """Go on from what became of it."""
+        self._carrier = None
+        self.number = state.number
+        self._faulty = bool(state.lane.loss)
+        self._whole.last_due_ns = max(self._whole.last_due_ns, state.lane.last_due_ns)
+        for frame, verdict in state.line:
+            self._put(verdict.due_ns, frame)
+
+    def _equivalent(self) -> Impairments | None:
+        if self._looked_at != (self._whole.nodes.version, self._whole.fifo):
+            self._looked_at = self._whole.nodes.version, self._whole.fifo
+            self._same = equivalent(self._value, self._whole.fifo)
+        return self._same
+
     # -- the rules ----------------------------------------------------------------------------------------------------
 
     def _receive(self, frame: bytes, now_ns: int) -> None:
-        size, n = len(frame) + HEADER_OCTETS, self._number
+        size, n = len(frame) + HEADER_OCTETS, self.number
         mtu = self._value("mtu")
         if 0 < mtu.value - mtu.plus < size or self._lost(n):
             return
         copies, capacity = self._copies(n), self._value("chanbufsize")
         for copy in range(copies):
-            if capacity.value > 0 and self.queued_octets + size > self._drawn("chanbufsize", n):
+            if capacity.value > 0 and self._queued_octets + size > self._drawn("chanbufsize", n):
                 return
-            self._queue(frame, size, n * MOST_COPIES + copy, now_ns)
+            self._queue(frame, size, n, copy, now_ns)
 
     def _copies(self, n: int) -> int:
         copies = 1
@@ -202,16 +278,15 @@ class FilterDirection:
             return True
         share = self._drawn("loss", n) / 100
         if burst.value > 0:
-            mean = max(1e-9, self._drawn("lostburst", n))
-            to_faulty = share / (mean * (1 - share)) if share < 1 else 1.0
-            if self._numbers["state"].uniform(n) < (1 / mean if self._faulty else to_faulty):
+            to_faulty, back = chain(share, self._drawn("lostburst", n))
+            if self._numbers["loss-state"].uniform(n) < (back if self._faulty else to_faulty):
                 self._faulty = not self._faulty
             return self._faulty
         self._faulty = False
-        return self._numbers["lost"].uniform(n) < share
+        return self._numbers["loss"].uniform(n) < share
 
-    def _queue(self, frame: bytes, size: int, n: int, now_ns: int) -> None:
-        wait_ns = 0
+    def _queue(self, frame: bytes, size: int, number: int, copy: int, now_ns: int) -> None:
+        wait_ns, n = 0, number * MOST_COPIES + copy
         if self._value("speed").value > 0:
             if (speed := self._drawn("speed", n)) <= 0:
                 return
@@ -222,16 +297,29 @@ class FilterDirection:
                 return
             self._free_ns = max(now_ns, self._free_ns) + round(size * NS_PER_S / bandwidth)
             wait_ns += self._free_ns - now_ns
-        due_ns = now_ns + wait_ns + round(max(0.0, min(1e12, self._drawn("delay", n))) * MS)
+        due_ns = now_ns + wait_ns + self._delay_ns(number, copy)
         if self._whole.fifo and due_ns < self._whole.last_due_ns:
             due_ns = self._whole.last_due_ns
-        if len(self._heap) >= MOST_FRAMES or self.queued_octets >= MOST_OCTETS:
+        if len(self._heap) >= MOST_FRAMES or self._queued_octets >= MOST_OCTETS:
             return
         if due_ns > now_ns:
             self._whole.last_due_ns = max(self._whole.last_due_ns, due_ns)
+        self._put(due_ns, frame)
+
+    def _put(self, due_ns: int, frame: bytes) -> None:
         self._serial += 1
-        self.queued_octets += size
+        self._queued_octets += len(frame) + HEADER_OCTETS
         heappush(self._heap, (due_ns, self._serial, frame))
+
+    def _delay_ns(self, number: int, copy: int) -> int:
+        """As a lane's: `vde/wire/delay.py`."""
+        value = self._value("delay")
+        constant_ns, jitter_ns = constant_and_jitter_ns(value)
+        if jitter_ns:
+            draw, n = ("copies-delay", number * MOST_COPIES + copy) if copy else ("delay", number)
+            shape = (_NORMAL if value.normal else _UNIFORM).shape(self._numbers[draw].uniform(n), _no_second)
+            constant_ns += round(shape * jitter_ns)
+        return max(0, min(constant_ns, _LONGEST_NS))
 
     def _value(self, parameter: str) -> Value:
         return self._whole.nodes.value(parameter, self._which)
@@ -241,13 +329,20 @@ class FilterDirection:
         value = self._value(parameter)
         if not value.plus:
             return value.value
-        numbers = self._numbers[parameter]
+        numbers = self._numbers[f"{parameter}-plus"]
         if value.normal:
             return value.value + value.plus / 3 * numbers.normal(n)
         return value.value + value.plus * (2 * numbers.uniform(n) - 1)
 
 
 _NOTHING = Value()
+_PURPOSES = ("loss", "loss-state", "delay", "copies-delay", "copy", "bits")
+_NORMAL, _UNIFORM = Distribution("normal"), Distribution("uniform")
+_LONGEST_NS = round(LONGEST_MS * MS)
+
+
+def _no_second() -> float:
+    raise AssertionError("these shapes take one number")
 
 
 def _nobody_listens(node: int, text: str) -> None:

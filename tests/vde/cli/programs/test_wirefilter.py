@@ -68,6 +68,41 @@ def test_a_daemon_works_when_its_starter_returns(
     assert not (short_path / "mgmt").exists()
 
 
+def threads(pid: int) -> list[str]:
+    return [file.read_text().strip() for file in Path(f"/proc/{pid}/task").glob("*/comm")]
+
+
+def test_delays_pass_the_native_carrier_until_something_is_set_that_it_does_not_know(
+    short_path: Path, start_switch: StartSwitch
+) -> None:
+    one, other = start_switch(name="a"), start_switch(name="b")
+    ends = str(one.directory), str(other.directory)
+    assert start(short_path, "--daemon", "--pidfile", "pid", "-M", "mgmt", "-d", "1+1N", *ends).returncode == 0
+    pid = int((short_path / "pid").read_text())
+    with ended(pid, signal.SIGTERM):
+        console = WireFilterConsole(short_path / "mgmt")
+        try:
+            with VdeClient(one.directory) as left, VdeClient(other.directory) as right:
+                for number, (command, carried) in enumerate(
+                    [("mtu 1516", True), ("noise 1", False), ("noise 0", True), ("fifo 0", True), ("delay 0", True)]
+                ):
+                    assert console.ask(command) == ["1000 Success"]
+                    left.send(frame(2 * number))
+                    assert right.receive() == frame(2 * number)
+                    right.send(frame(2 * number + 1))
+                    assert left.receive() == frame(2 * number + 1)
+                    assert ("wire" in threads(pid)) is carried, command
+                console.ask("delay 100000")
+                left.send(frame(100))
+                while "Waiting packets in delay queues 1" not in "".join(console.ask("showinfo")):
+                    pass
+                assert console.ask("delay 0") == ["1000 Success"]  # what is on its way stays so
+                assert console.ask("noise 1") == ["1000 Success"]
+                assert "Waiting packets in delay queues 1" in "".join(console.ask("showinfo"))
+        finally:
+            console.close()
+
+
 def test_the_console_shuts_a_daemon_down(short_path: Path, start_switch: StartSwitch) -> None:
     switch = str(start_switch().directory)
     assert start(short_path, "--daemon", "--pidfile", "pid", "-M", "mgmt", "-v", f"{switch}:{switch}").returncode == 0

@@ -162,6 +162,16 @@ impl Lane {
         }
     }
 
+    /// Of the last frame whose order is kept.
+    pub fn last_due_ns(&self) -> i64 {
+        self.last_due_ns
+    }
+
+    /// Frames whose order is kept leave no earlier.
+    pub fn not_before(&mut self, due_ns: i64) {
+        self.last_due_ns = self.last_due_ns.max(due_ns);
+    }
+
     /// When `take` may have a frame, or the queue wants to be looked at.
     pub fn next_deadline(&self) -> Option<i64> {
         let start = self.queue.as_ref().and_then(Queue::next_start_ns);

@@ -51,7 +51,8 @@ pub struct Pump {
 
 impl Pump {
     /// Frames of `ends[0]` go through `lanes[0]` to `ends[1]`, and the other way. `before_all`: `prompt::be_prompt`.
-    pub fn start(ends: [End; 2], lanes: [Lane; 2], before_all: bool) -> io::Result<Pump> {
+    /// `one_order`: where order is kept, no frame leaves before one of either direction that came before it.
+    pub fn start(ends: [End; 2], lanes: [Lane; 2], before_all: bool, one_order: bool) -> io::Result<Pump> {
         let shared = Arc::new(Shared {
             lanes: Mutex::new(lanes),
             broken: Mutex::new(None),
@@ -61,7 +62,9 @@ impl Pump {
         });
         let thread = {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name("wire".into()).spawn(move || Thread::new(&shared, ends).run(before_all))?
+            std::thread::Builder::new()
+                .name("wire".into())
+                .spawn(move || Thread::new(&shared, ends, one_order).run(before_all))?
         };
         Ok(Pump { shared, thread: Some(thread) })
     }
@@ -110,17 +113,19 @@ struct Thread<'a> {
     senders: [Sender; 2],
     reader: Reader,
     early_ns: i64,
+    one_order: bool,
     broken: bool,
 }
 
 impl<'a> Thread<'a> {
-    fn new(shared: &'a Shared, ends: [End; 2]) -> Self {
+    fn new(shared: &'a Shared, ends: [End; 2], one_order: bool) -> Self {
         Thread {
             shared,
             ends,
             senders: Default::default(),
             reader: Reader::new(),
             early_ns: EARLY_LEAST_NS * 6,
+            one_order,
             broken: false,
         }
     }
@@ -234,7 +239,12 @@ impl<'a> Thread<'a> {
         let offset_ns = now_ns - clock(libc::CLOCK_REALTIME);
         let mut ended = false;
         {
-            let lane = &mut locked(&self.shared.lanes)[index];
+            let mut lanes = locked(&self.shared.lanes);
+            if self.one_order {
+                let last_due_ns = lanes[1 - index].last_due_ns();
+                lanes[index].not_before(last_due_ns);
+            }
+            let lane = &mut lanes[index];
             for (frame, stamp_ns) in (0..count).map(|at| self.reader.frame(at)) {
                 if frame.len() < SHORTEST_OCTETS {
                     ended |= frame.is_empty() && is_connection;
