@@ -46,6 +46,8 @@ class LiveCable:
         self.counters = NicCounters()
         self.end = NicEnd(self._send, mac=mac)
         self.bell = Doorbell()
+        self.lost = Doorbell()
+        """Rings when a frame is dropped."""
         self._out: collections.deque[bytes] = collections.deque()
         self._in: collections.deque[bytes] = collections.deque()
         self._up: bool | None = None
@@ -54,6 +56,7 @@ class LiveCable:
     def _send(self, frame: bytes) -> None:
         if len(self._out) >= FRAMES:
             self.counters.dropped_out += 1
+            self.lost.ring()
             return
         self._out.append(frame)
         self.bell.ring()
@@ -73,7 +76,9 @@ class LiveCable:
         """trio: frames for the guest."""
         room = max(0, FRAMES - len(self._in))
         self._in.extend(frames[:room])
-        self.counters.dropped_in += len(frames) - len(frames[:room])
+        if len(frames) > room:
+            self.counters.dropped_in += len(frames) - room
+            self.lost.ring()
 
     def plug(self, *, up: bool) -> None:
         """trio: the cable is plugged in, or pulled."""

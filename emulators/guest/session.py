@@ -11,11 +11,12 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import trio
 
-from emulators.guest import saved
+from emulators.guest import losses, saved
 from emulators.guest.consoles import Carrier, Place, open_console
 from emulators.guest.disk import Access, open_disk
 from emulators.guest.ends import LiveCable, LiveConsole, LiveOutside
@@ -98,7 +99,8 @@ class Session:
         setup: how it runs.
         surroundings: for the networks.
         ready: called when it runs.
-        status: told in the machine's thread that the guest hangs, and where; "": it does not any more.
+        status: told, from any thread, what is to be known of the guest: that it hangs, and where; frames that were
+            dropped; "": nothing any more.
         serve_debugger: what serves `setup.gdb`.
     """
 
@@ -117,6 +119,7 @@ class Session:
         self._ready = ready
         self._serve_debugger = serve_debugger
         self._status = status
+        self._remarks = {"spin": "", "losses": ""}
         self._result = Result()
         self._commands: trio.MemorySendChannel[str] | None = None
         self._consoles: dict[str, LiveConsole] = {}
@@ -162,6 +165,7 @@ class Session:
                     self._commands = send
                     nursery.start_soon(self._take_signals, signals)
                     nursery.start_soon(self._take_commands, commands, runner, outside)
+                    nursery.start_soon(losses.watch, cables, partial(self._remark, "losses"))
                     for cable, nic in zip(cables, setup.nics, strict=True):
                         if nic.vnl:
                             lead = Lead(cable, nic.vnl, self._surroundings.open_link, runner.wake, self._warn)
@@ -207,10 +211,15 @@ class Session:
         runner = Runner(
             lambda: self._build(outside), outside, self._setup.mode, reboot=self._setup.reboot, restored=restored
         )
-        runner.on_spin = self._status
+        runner.on_spin = partial(self._remark, "spin")
         if self._setup.wait:
             runner.pause()
         return runner
+
+    def _remark(self, about: str, text: str) -> None:
+        """Any thread."""
+        self._remarks[about] = text
+        self._status("; ".join(filter(None, self._remarks.values())))
 
     async def _run_machine(self, runner: Runner) -> None:
         """In its thread; a cancellation stops it, and waits for it."""

@@ -2,7 +2,10 @@
 
 import contextlib
 import hashlib
+import itertools
 import os
+import re
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -15,6 +18,7 @@ from tests.interop.guest_console import ConsoleGuest
 from tests.interop.namespaces import in_namespace, inside
 from tests.switch_process import SwitchProcess
 from tests.tools import NeedTool
+from tests.vde_client import VdeClient, frame
 from vde.image import store
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
@@ -152,3 +156,46 @@ def test_a_qemu_guest_and_a_malta_exchange_ten_megabytes(
         assert got.split()[0] == made.split()[0]
         back = peer.shell("wget -q -O /tmp/back http://192.0.2.2/ten; sha256sum /tmp/back")
         assert back.split()[0] == made.split()[0]
+
+
+def test_a_guest_that_floods_the_network_or_is_flooded_harms_nobody_else(
+    start_switch: Started, short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others go on through the same switch, the guest's own shell answers, and what it lost is counted and told."""
+    store.pull("debian-malta")
+    switch = start_switch()
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.bind(str(short_path / "notify"))
+    told.setblocking(False)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(short_path / "notify"))
+    with (
+        told,
+        malta("--nic", f"virtio,vde://{switch.directory}", append="ip4=192.0.2.2/24") as guest,
+        VdeClient(switch.directory) as one,
+        VdeClient(switch.directory) as other,
+    ):
+        guest.wait_for("vde-guest ready")
+        guest.shell("arp -s 192.0.2.9 02:00:00:00:00:99")
+        guest.shell("for n in 1 2 3 4 5 6 7 8; do ping -q -i 0.001 -s 1400 192.0.2.9 >/dev/null & done")
+        one.send(frame(1))
+        other.send(frame(2))
+        flooded = b"\x02\0\0\0\0\x99"  # unknown to the switch
+        while other.receive()[:6] != flooded:
+            pass
+        seen, numbers = 0, itertools.count()
+        while seen < 300:
+            payload = next(numbers).to_bytes(8)
+            one.send(frame(1, 2, payload))
+            while (got := other.receive())[14:22] != payload or got[:6] != frame(1, 2)[:6]:
+                seen += got[:6] == flooded
+        assert guest.shell("echo $((6 * 7))") == "42\n"
+        flood = [frame(1, payload=bytes(1400))] * 5000
+        for octets in flood:
+            one.send(octets)
+        assert guest.shell("echo $((6 * 7))") == "42\n"
+        guest.shell("killall ping")
+        statuses = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                statuses.append(told.recv(4096))
+    assert any(re.match(rb"STATUS=nic 0 dropped [0-9,]+ received", status) for status in statuses), statuses
