@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
-from emulators.gdb import i386, mips
+from emulators.gdb import i386, mips, powerpc
 from emulators.gdb.stub import Registers
 
 
 def registers_of(state: Mapping[str, int]) -> Registers:
     """The registers of a processor with such a state."""
-    return i386.I386Registers(state) if "eflags" in state else mips.MipsRegisters(state)
+    if "eflags" in state:
+        return i386.I386Registers(state)
+    return powerpc.PowerpcRegisters() if "srr0" in state else mips.MipsRegisters(state)
