@@ -77,11 +77,13 @@ class Debug:
     Attributes:
         reason: `breakpoint`, `watch-read` or `watch-write`.
         address: guest-virtual address of the instruction, or of the access.
+        processor: whose, where an engine has several.
     """
 
     kind: ClassVar[str] = "DEBUG"
     reason: Literal["breakpoint", "watch-read", "watch-write"]
     address: int
+    processor: int = 0
 
 
 @dataclass(frozen=True, slots=True)

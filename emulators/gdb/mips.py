@@ -6,7 +6,8 @@ mips-tdep.h for 32-bit stubs: 0…31 general, 32 status, 33 lo, 34 hi, 35 badvad
 
 Registers have 32 bits and the order of octets of the guest, which is little-endian on all boards here. GDB is told the
 low halves of the floating-point registers where they have 64 bits (Status.FR); where they have not, two registers side
-by side are one of the state's.
+by side are one of the state's. It takes no description without them (mips-tdep.c): where a processor has none, they are
+described, and `g` ends before them, so that GDB calls them unavailable.
 """
 
 from collections.abc import Mapping
@@ -16,16 +17,14 @@ CPU_COUNT = 38
 FPU_COUNT = 72
 
 
-def _description(*, fpu: bool) -> bytes:
+def _description() -> bytes:
     def reg(name: str, number: int, kind: str = "") -> str:
         return f'<reg name="{name}" bitsize="32" regnum="{number}"{kind}/>'
 
     cpu = [reg(f"r{number}", number) for number in range(32)] + [reg("lo", LO), reg("hi", HI), reg("pc", PC)]
     cp0 = [reg("status", STATUS), reg("badvaddr", BADVADDR), reg("cause", CAUSE)]
-    features = [("cpu", cpu), ("cp0", cp0)]
-    if fpu:
-        floats = [reg(f"f{number}", F0 + number, ' type="ieee_single"') for number in range(32)]
-        features.append(("fpu", [*floats, reg("fcsr", FCSR), reg("fir", FIR)]))
+    floats = [reg(f"f{number}", F0 + number, ' type="ieee_single"') for number in range(32)]
+    features = [("cpu", cpu), ("cp0", cp0), ("fpu", [*floats, reg("fcsr", FCSR), reg("fir", FIR)])]
     text = "".join(f'<feature name="org.gnu.gdb.mips.{name}">{"".join(regs)}</feature>' for name, regs in features)
     return (
         '<?xml version="1.0"?><!DOCTYPE target SYSTEM "gdb-target.dtd">'
@@ -41,7 +40,7 @@ class MipsRegisters:
 
     def __init__(self, state: Mapping[str, int]) -> None:
         self._has_fpu = "fcr31" in state
-        self.description = _description(fpu=self._has_fpu)
+        self.description = _description()
 
     def count(self) -> int:
         """As `Registers.count`."""

@@ -4,12 +4,13 @@ Specification: GDB manual, appendix E "GDB Remote Serial Protocol", "Packets", "
 Packets", "Target Descriptions".
 
 Packets: ? g G p P m M X c C s S D k H T Z0 Z1 Z2 Z3 Z4 z, vCont, vKill, qSupported, QStartNoAckMode, qXfer of the
-target description, qAttached, qC, qfThreadInfo, qRcmd (`monitor ticks`, `monitor hash`). Everything else is answered
-by an empty packet, which means "unknown".
+target description, qAttached, qC, qfThreadInfo, qThreadExtraInfo, qRcmd (`monitor ticks`, `monitor hash`).
+Everything else is answered by an empty packet, which means "unknown".
 
 Theory of operation. Memory is read and written through the processor's own translation, and only memory: a debugger
 that looks at a device's registers would change it. A single step is one instruction, and with a branch its delay slot
-as well, so that GDB never sees a machine between the two. GDB removes breakpoints before it steps over one.
+as well, so that GDB never sees a machine between the two. GDB removes breakpoints before it steps over one; another
+processor that comes to it in that very tick passes it. Threads are processors (`emulators.gdb.threads`).
 
 Limits: `MOST_POINTS` breakpoints and watchpoints.
 """
@@ -19,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from emulators.gdb import threads
 from emulators.gdb.packets import PACKET_OCTETS
 from emulators.machine import Debugged, End, Kicked, Machine, Outcome, PoweredOff
 
@@ -82,6 +84,7 @@ class Stub:
     def __init__(self, registers: Registers) -> None:
         self._registers = registers
         self._stopped = b"S05"
+        self._thread = threads.FIRST
         self._breakpoints: set[int] = set()
         self._watchpoints: set[tuple[int, int, Literal["write", "read", "access"]]] = set()
         self.no_ack = False
@@ -91,10 +94,14 @@ class Stub:
     def stopped(self, stop: Debugged | None) -> bytes:
         """The stop reply for what the runner told: where, or None: it was asked to."""
         if stop is None:
-            self._stopped = b"T%02xthread:1;" % SIGINT
+            self._stopped = self._reply(SIGINT)
         else:
-            self._stopped = _reply(stop)
+            self._thread = threads.FIRST + stop.exit.processor
+            self._stopped = self._reply(SIGTRAP, _reason(stop))
         return self._stopped
+
+    def _reply(self, signal: int, reason: bytes = b"") -> bytes:
+        return b"T%02xthread:%x;%b" % (signal, self._thread, reason)
 
     def arm(self, machine: Machine) -> None:
         """Set the points in a machine that was built anew."""
@@ -133,11 +140,11 @@ class Stub:
             case "?":
                 return self._stopped
             case "g":
-                return self._all(machine.cpu.state())
+                return self._all(threads.state(machine, self._thread))
             case "G":
                 return self._set_all(bytes.fromhex(rest), machine)
             case "p":
-                return binascii.hexlify(self._registers.read(machine.cpu.state(), int(rest, 16)))
+                return binascii.hexlify(self._registers.read(threads.state(machine, self._thread), int(rest, 16)))
             case "P":
                 number, _, value = rest.partition("=")
                 return self._set(int(number, 16), bytes.fromhex(value), machine)
@@ -161,7 +168,11 @@ class Stub:
                 return Leave(kill=False)
             case "k":
                 return Leave(kill=True)
-            case "H" | "T":
+            case "H":
+                self._thread = threads.number(rest[1:], self._thread, machine)
+                return b"OK"
+            case "T":
+                threads.number(rest, self._thread, machine)
                 return b"OK"
             case "q" | "Q":
                 return self._query(text, machine)
@@ -184,13 +195,16 @@ class Stub:
             case "qAttached":
                 return b"1"
             case "qC":
-                return b"QC1"
+                return b"QC%x" % self._thread
             case "qfThreadInfo":
-                return b"m1"
+                return b"m" + b",".join(b"%x" % (threads.FIRST + one) for one in range(threads.count(machine)))
             case "qsThreadInfo":
                 return b"l"
             case "qSymbol":
                 return b"OK"
+        if name.startswith("qThreadExtraInfo,"):
+            thread = threads.number(name.removeprefix("qThreadExtraInfo,"), self._thread, machine)
+            return binascii.hexlify(threads.about(machine, thread).encode())
         if name.startswith("qRcmd,"):
             said = _monitor(bytes.fromhex(name.removeprefix("qRcmd,")).decode("latin-1").strip(), machine)
             return binascii.hexlify(said.encode())
@@ -200,11 +214,19 @@ class Stub:
         if text == "vCont?":
             return b"vCont;c;C;s;S"
         if text.startswith("vCont;"):
-            first = text.removeprefix("vCont;").split(";")[0].partition(":")[0]
-            if first[:1] in ("c", "C", "s", "S"):
-                return self._go(first[0].lower(), "", machine)
-            return _FAILED
+            return self._continue(text.removeprefix("vCont;").split(";"), machine)
         return Leave(kill=True) if text.startswith("vKill") else b""
+
+    def _continue(self, actions: list[str], machine: Machine) -> Answer:
+        """`vCont`: whoever is to step does, and the others run meanwhile; with no such, all go on."""
+        if any(action[:1] not in ("c", "C", "s", "S") for action in actions):
+            return _FAILED
+        for action in actions:
+            what, colon, thread = action.partition(":")
+            if what[:1] in ("s", "S"):
+                self._thread = threads.number(thread, self._thread, machine) if colon else self._thread
+                return self._step(machine)
+        return Resume()
 
     def _description(self, offset: int, octets: int) -> bytes:
         whole = self._registers.description
@@ -218,24 +240,25 @@ class Stub:
         return binascii.hexlify(b"".join(parts))
 
     def _set_all(self, octets: bytes, machine: Machine) -> bytes:
-        state = machine.cpu.state()
         at = 0
         for number in range(self._registers.count()):
+            state = threads.state(machine, self._thread)
             size = len(self._registers.read(state, number))
             if at + size > len(octets):
                 break
-            machine.cpu.set_state(self._registers.write(machine.cpu.state(), number, octets[at : at + size]))
+            threads.set_state(machine, self._thread, self._registers.write(state, number, octets[at : at + size]))
             at += size
         return b"OK"
 
     def _set(self, number: int, octets: bytes, machine: Machine) -> bytes:
-        machine.cpu.set_state(self._registers.write(machine.cpu.state(), number, octets))
+        state = threads.state(machine, self._thread)
+        threads.set_state(machine, self._thread, self._registers.write(state, number, octets))
         return b"OK"
 
     def _read(self, address: int, octets: int, machine: Machine) -> bytes:
         found = bytearray()
         for at, size in _pages(address, min(octets, PACKET_OCTETS // 2)):
-            gpa = _gpa(machine, at)
+            gpa = threads.translate(machine, self._thread, at)
             try:
                 if gpa is None:
                     break
@@ -249,7 +272,7 @@ class Stub:
             return _FAILED
         done = 0
         for at, size in _pages(address, octets):
-            gpa = _gpa(machine, at)
+            gpa = threads.translate(machine, self._thread, at)
             try:
                 if gpa is None:
                     return _NO_MEMORY
@@ -263,18 +286,23 @@ class Stub:
 
     def _go(self, how: str, address: str, machine: Machine) -> Answer:
         if address:
-            machine.cpu.set_state(self._registers.jump(machine.cpu.state(), int(address, 16)))
+            state = threads.state(machine, self._thread)
+            threads.set_state(machine, self._thread, self._registers.jump(state, int(address, 16)))
         if how == "c":
             return Resume()
         return self._step(machine)
 
     def _step(self, machine: Machine) -> bytes:
-        outcome = _one(machine)
-        while not isinstance(outcome, Debugged | End) and self._registers.in_delay_slot(machine.cpu.state()):
-            outcome = _one(machine)
+        outcome = _ticks(threads.ticks_of_step(machine, self._thread), machine)
+        while not isinstance(outcome, Debugged | End) and self._registers.in_delay_slot(
+            threads.state(machine, self._thread)
+        ):
+            outcome = _ticks(1, machine)
         if isinstance(outcome, End):
             return exited(outcome)
-        self._stopped = _reply(outcome) if isinstance(outcome, Debugged) else b"T%02xthread:1;" % SIGTRAP
+        if isinstance(outcome, Debugged):
+            return self.stopped(outcome)
+        self._stopped = self._reply(SIGTRAP)
         return self._stopped
 
     def _point(self, insert: bool, rest: str, machine: Machine) -> bytes:
@@ -308,6 +336,16 @@ def exited(end: End | None) -> bytes:
     return b"W%02x" % (end.code & 0xFF if isinstance(end, PoweredOff) else 0)
 
 
+def _ticks(ticks: int, machine: Machine) -> Outcome:
+    """Let so many ticks pass one by one, as far as nothing happens that GDB is to know."""
+    outcome = _one(machine)
+    for _ in range(ticks - 1):
+        if isinstance(outcome, Debugged | End):
+            break
+        outcome = _one(machine)
+    return outcome
+
+
 def _one(machine: Machine) -> Outcome:
     outcome = machine.run_for(1)
     for _ in range(STEP_KICKS):
@@ -317,12 +355,11 @@ def _one(machine: Machine) -> Outcome:
     return outcome
 
 
-def _reply(stop: Debugged) -> bytes:
+def _reason(stop: Debugged) -> bytes:
     exit_ = stop.exit
     if exit_.reason == "breakpoint":
-        return b"T%02xthread:1;hwbreak:;" % SIGTRAP
-    name = b"rwatch" if exit_.reason == "watch-read" else b"watch"
-    return b"T%02xthread:1;%s:%x;" % (SIGTRAP, name, exit_.address)
+        return b"hwbreak:;"
+    return b"%s:%x;" % (b"rwatch" if exit_.reason == "watch-read" else b"watch", exit_.address)
 
 
 def _monitor(command: str, machine: Machine) -> str:
@@ -333,12 +370,6 @@ def _monitor(command: str, machine: Machine) -> str:
             return f"{machine.state_hash()}\n"
         case _:
             return "monitor ticks: the clock; monitor hash: of the whole machine\n"
-
-
-def _gpa(machine: Machine, address: int) -> int | None:
-    cpu: Any = machine.cpu
-    gpa: int | None = cpu.translate(address, "read")
-    return gpa
 
 
 def _numbers(text: str) -> tuple[int, int]:

@@ -14,11 +14,12 @@ in the middle of a tick: `current` is the processor that makes it, and the next 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from emulators.cpus.processor import Engine
 from emulators.cpus.vm import Vm
-from emulators.exits import Exit
+from emulators.exits import Debug, Exit
 from vde import _native
 
 __all__ = ["Processors", "Vm"]
@@ -77,7 +78,13 @@ class Processors(Engine[_native.Umps]):
             ValueError: its `data` is not of the size that was asked for.
         """
         data, bus_error = self._answer.of_last()
-        return self._answer.exit(self._native.run(budget_ticks, data, bus_error))
+        exit_ = self._answer.exit(self._native.run(budget_ticks, data, bus_error))
+        return self._whose(exit_) if isinstance(exit_, Debug) else exit_
+
+    def _whose(self, stop: Debug) -> Debug:
+        """A breakpoint stops before a processor's turn, a watchpoint behind it."""
+        turns = 0 if stop.reason == "breakpoint" else 1
+        return replace(stop, processor=(self.current - turns) % self.count)
 
     @property
     def tod(self) -> int:
