@@ -104,7 +104,7 @@ def _show(lab: dict[str, Any]) -> None:
 
 def _plugs(node: dict[str, Any]) -> str:
     match node["kind"]:
-        case "qemu" | "uml" | "malta" | "pc" | "mac" | "umps3" | "bochs" | "view":
+        case "qemu" | "uml" | "malta" | "pc" | "mac" | "umps3" | "bochs" | "pearpc" | "view":
             plugged = [nic for nic in node["interfaces"] if nic["segment"]]
             return ", ".join(f"{nic['name']} → {nic['segment']}:{nic['port']}" for nic in plugged) or "-"
         case "cable":

@@ -6,7 +6,20 @@ from vde.lab import schema
 from vde.lab.diagnostics import Code, Complaints, did_you_mean, listed, shown
 from vde.lab.document import find
 from vde.lab.forms import is_address
-from vde.lab.resolved import AnyCheck, AnyNode, Bochs, ConsoleCheck, Guest, PingCheck, Plug, Station, Tap, Umps3, View
+from vde.lab.resolved import (
+    AnyCheck,
+    AnyNode,
+    Bochs,
+    ConsoleCheck,
+    Guest,
+    Pearpc,
+    PingCheck,
+    Plug,
+    Station,
+    Tap,
+    Umps3,
+    View,
+)
 from vde.lab.validate import Validated
 
 
@@ -62,7 +75,7 @@ class _Rules:
     def guest(self, name: str, *, has_shell: bool) -> bool:
         """Whether the node can be asked on its console, where a shell may be needed."""
         node = self.nodes.get(name)
-        if isinstance(node, Umps3 | Bochs):
+        if isinstance(node, Umps3 | Bochs | Pearpc):
             if has_shell:
                 text = f"{node.kind} '{name}' has no shell that could ping"
                 self.complain(("node",), text, "ping it from another node, or expect a text on its console")

@@ -15,7 +15,7 @@ import trio
 
 from vde import clock
 from vde.errors import ConfigError
-from vde.lab import bochs, run_record, tap
+from vde.lab import bochs, pearpc, run_record, tap
 from vde.lab.commands import (
     READY_LINE,
     GuestFiles,
@@ -47,6 +47,7 @@ from vde.lab.resolved import (
     CapturePoint,
     Guest,
     Lab,
+    Pearpc,
     Plug,
     Segment,
     Station,
@@ -206,6 +207,8 @@ class LiveLab:
                 )
             case Bochs():
                 return self._bochs_launch(node)
+            case Pearpc():
+                return self._pearpc_launch(node)
             case View():
                 command = view_command(OWN, node, self._vnls(node), self.home.file.parent)
                 # Shells that one types to ignore SIGTERM.
@@ -272,6 +275,31 @@ class LiveLab:
         # SIGTERM would bring its debugger's prompt.
         return Launch(lambda console: command, None, "terminal", signal.SIGHUP, directory, {"TERM": "xterm"})
 
+    def _pearpc_launch(self, node: Pearpc) -> Launch:
+        directory, ends, files = self.home.runtime / "p" / node.name, plugs(node), self.home.file.parent
+        said: pearpc.Settings = {}
+        try:
+            if node.config is not None:
+                path = files / node.config
+                said = pearpc.read(path.read_text("utf-8", "replace"), str(path), path.parent)
+        except (ConfigError, OSError) as error:
+            raise LabFailed(f"node '{node.name}': {error}") from None
+        end = next(iter(ends.values()), None)
+        if end is not None and not pearpc.TAP_LIBRARY.exists():
+            text = f"node '{node.name}' needs {pearpc.TAP_LIBRARY}: apt-get install {pearpc.TAP_PACKAGE}"
+            raise LabFailed(text)
+        (directory / "scripts").mkdir(parents=True, exist_ok=True)
+        for name in pearpc.SCRIPTS:
+            (directory / name).write_text(pearpc.NO_SCRIPT)
+            (directory / name).chmod(0o755)
+        text = pearpc.configuration(node, ends, files, said, headless="DISPLAY" not in os.environ)
+        (directory / pearpc.CONFIGURATION).write_text(text)
+        words = pearpc.environment(self.home.segment(end.segment) if end else None, end.port if end else None)
+        command = pearpc.command(self._program(node), READY_LINE)
+        return Launch(
+            lambda console: command, None, "terminal", directory=directory, environment={"TERM": "xterm", **words}
+        )
+
     def _uml_launch(self, node: Guest) -> Launch:
         from vde.host import uml
 
@@ -332,7 +360,7 @@ class LiveLab:
         live = self.nodes.get(name)
         if live is None:
             raise LabFailed(f"there is no node '{name}' in lab '{self.home.name}' (it has {', '.join(self.nodes)})")
-        if not isinstance(live.node, Guest | Umps3 | Bochs | View):
+        if not isinstance(live.node, Guest | Umps3 | Bochs | Pearpc | View):
             raise LabFailed(f"node '{name}' is a {live.node.kind}, which has no console")
         return live
 

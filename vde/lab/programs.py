@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from vde.lab import bochs
+from vde.lab import bochs, pearpc
 from vde.lab.errors import LabFailed
-from vde.lab.resolved import AnyNode, Bochs, Guest, Segment
+from vde.lab.resolved import AnyNode, Bochs, Guest, Pearpc, Segment
 from vde.lab.schema import Architecture
 
 QEMU: Mapping[Architecture, tuple[str, str]] = {
@@ -36,6 +36,8 @@ def program_of(node: AnyNode) -> tuple[str, str] | None:
             return QEMU[architecture]
         case Bochs():
             return bochs.PROGRAM, bochs.PACKAGE
+        case Pearpc():
+            return pearpc.PROGRAM, pearpc.SOURCE
         case Segment():
             return SWITCH, "this project, whose installation is not complete"
         case _:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vde.lab import bochs, wiring
+from vde.lab import bochs, pearpc, wiring
 from vde.lab.check_rules import resolve_checks
 from vde.lab.commands import BOARDS, USUAL_NIC, host_name
 from vde.lab.dependencies import resolve_dependencies
@@ -26,6 +26,7 @@ from vde.lab.resolved import (
     Lab,
     Milestone,
     Nic,
+    Pearpc,
     Plug,
     Segment,
     Tap,
@@ -186,6 +187,8 @@ class _Resolver:
                 return self.umps3(options, common)
             case "bochs":
                 return self.bochs(options, common)
+            case "pearpc":
+                return self.pearpc(options, common)
             case "view":
                 return self.view(options, common)
             case "host-nic":
@@ -347,6 +350,29 @@ class _Resolver:
         expected = bochs.complaint(node) or ("boot: disk" if boot == "kernel" else None)
         if expected is not None:
             text = f"node '{options.name}' has what Bochs has not: {expected} was expected"
+            self.complain(Code.VALUE, options, None, text)
+            return None
+        return node
+
+    def pearpc(self, options: Options, common: dict[str, Any]) -> Pearpc | None:
+        nics = tuple(nic.model_copy(update={"model": None}) for nic in self.nics(options))
+        for nic in nics:
+            if nic.ipv4 is not None or nic.ipv6 is not None:
+                text = f"{nic.interface} of '{options.name}' cannot be given an address"
+                self.complain(Code.NOT_OF_KIND, options, "nics", text, "its system chooses it")
+        node = Pearpc(
+            **common,
+            memory_octets=None if options.get("memory") is None else self.memory(options),
+            cpu=options.get("cpu"),
+            disks=tuple(options.get("disks", ())),
+            kernel=options.get("kernel"),
+            cmdline=options.get("cmdline", ""),
+            config=options.get("config"),
+            nics=nics,
+        )
+        expected = pearpc.complaint(node)
+        if expected is not None:
+            text = f"node '{options.name}' has what PearPC has not: {expected} was expected"
             self.complain(Code.VALUE, options, None, text)
             return None
         return node

@@ -146,6 +146,25 @@ class Bochs(Station):
     config: str | None = None
 
 
+class Pearpc(Station):
+    """PearPC, built by the user.
+
+    Attributes:
+        memory_octets, cpu: None: what `config` says, or PearPC itself.
+        disks: `[MODEL,]FILE`; files are relative to the topology's directory.
+        kernel: an ELF file to start, relative as well; None: PearPC looks for a bootable partition.
+        config: its configuration, which the node's own words are put over.
+    """
+
+    kind: Literal["pearpc"] = "pearpc"
+    memory_octets: int | None = None
+    cpu: str | None = None
+    disks: tuple[str, ...] = ()
+    kernel: str | None = None
+    cmdline: str = ""
+    config: str | None = None
+
+
 class View(Station):
     """A process of the host with a network, and if asked for files, a host name and clocks, of its own (`vde view`).
 
@@ -264,7 +283,7 @@ class Capture(Node):
 
 
 AnyNode = Annotated[
-    Segment | Guest | Umps3 | Bochs | View | Plug | Tap | Cable | Wire | Capture, Field(discriminator="kind")
+    Segment | Guest | Umps3 | Bochs | Pearpc | View | Plug | Tap | Cable | Wire | Capture, Field(discriminator="kind")
 ]
 
 
@@ -348,7 +367,7 @@ class Lab(Runs):
             if not needed(node) | node.depends_on.keys() <= self.nodes.keys():
                 raise ValueError(f"node {key!r} depends on a node that is not there")
         for check in self.checks.values():
-            allowed = Guest | View if isinstance(check, PingCheck) else Guest | Umps3 | Bochs | View
+            allowed = Guest | View if isinstance(check, PingCheck) else Guest | Umps3 | Bochs | Pearpc | View
             if not isinstance(self.nodes.get(check.node), allowed):
                 raise ValueError(f"check {check.name!r} is about {check.node!r}, which is no guest")
         return self

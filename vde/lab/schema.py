@@ -38,6 +38,7 @@ Kind = Literal[
     "ppc",
     "umps3",
     "bochs",
+    "pearpc",
 ]
 NicModel = Literal["pcnet", "virtio", "e1000", "rtl8139", "ne2k"]
 Architecture = Literal["i386", "mipsel", "powerpc"]
@@ -212,7 +213,7 @@ class NodeOptions(Said):
         default=None, description="malta, pc, mac, umps3: how the guest's time passes (vde guest malta --help)."
     )
     config: Annotated[str, forms.FILE] | None = Field(
-        default=None, description="umps3: the machine's configuration; bochs: a bochsrc."
+        default=None, description="umps3: the machine's configuration; bochs: a bochsrc; pearpc: a ppccfg."
     )
     gateway: Annotated[IPv4Address | IPv6Address, forms.GATEWAY] | None = Field(
         default=None, description="qemu, uml, malta, pc, mac, view: the default route."
@@ -290,6 +291,7 @@ KEYS_OF_KIND: Mapping[str, frozenset[str]] = {
     "ppc": FIRMWARE_KEYS,  # the same machine
     "umps3": COMMON_KEYS | {"config", "nics", "clock"},
     "bochs": COMMON_KEYS | {"memory", "cpu", "disks", "boot", "nics", "config"},
+    "pearpc": COMMON_KEYS | {"memory", "cpu", "disks", "kernel", "cmdline", "nics", "config"},
     "nat": COMMON_KEYS | {"ipv4", "ipv6", "dhcp", "dns", "ports"},
     "plug": COMMON_KEYS | {"vnl"},
 }

@@ -52,7 +52,11 @@ def test_what_is_wrong_for_us_is_wrong_for_the_schema(file: Path) -> None:
 
 
 KINDS = st.fixed_dictionaries(
-    {"kind": st.sampled_from(["switch", "hub", "qemu", "tap", "bridge", "nat", "view", "uml", "malta", "umps3"])},
+    {
+        "kind": st.sampled_from(
+            ["switch", "hub", "qemu", "tap", "bridge", "nat", "view", "uml", "malta", "umps3", "pearpc"]
+        )
+    },
     optional={
         "image": st.just("debian-i386"),
         "memory": st.sampled_from(["64M", "0.5G", None]),
