@@ -52,6 +52,20 @@ def readable(fd: int, patience_s: float = 0) -> bool:
     return bool(poll.poll(patience_s * 1000))
 
 
+def test_a_larger_ring_holds_what_a_burst_brings(modules: str, start_switch: StartSwitch) -> None:
+    switch = start_switch()
+    vnl = f"vdeshm://{switch.directory}"
+    with opened(vnl) as a, opened(vnl + "[ring=1M]") as b:
+        b.send(frame(5))
+        assert readable(a.data_fd, PATIENCE_S)
+        assert a.receive() == frame(5)
+        for number in range(600):  # the usual one holds 170
+            a.send(frame(4, 5, payload=number.to_bytes(2) + bytes(1498)))
+        for number in range(600):
+            assert readable(b.data_fd, PATIENCE_S)
+            assert b.receive()[14:16] == number.to_bytes(2)
+
+
 def test_frames_ports_and_the_descriptions_of_clients(modules: str, start_switch: StartSwitch) -> None:
     switch = start_switch()
     vnl = f"vdeshm://{switch.directory}"

@@ -36,7 +36,8 @@ pub fn open(url: &[u8], description: &[u8], port: i32) -> Result<Connection, i32
             return Err(libc::EINVAL);
         }
     };
-    let request = Request { port, description: description.to_vec(), ..Request::default() };
+    let request =
+        Request { port, ring_octets: address.ring_octets, description: description.to_vec(), ..Request::default() };
     let candidates = match address.path {
         Some(path) => vec![path],
         None => DEFAULT_DIRECTORIES.iter().map(PathBuf::from).collect(),

@@ -1,8 +1,10 @@
-//! The address of `vdeshm://ADDRESS`: `PATH[PORT]`, `PATH[port=N/group=G/mode=M]`, as `vde://` has it.
+//! The address of `vdeshm://ADDRESS`: `PATH[PORT]`, `PATH[port=N/group=G/mode=M]`, as `vde://` has it; and `ring=OCTETS`,
+//! the wanted size of one ring (`1M`; the switch chooses without).
 //!
 //! `group` and `mode` are of use to data sockets, which there are none of here: they are read and have no effect.
 //! Quoting: `\x` and `%hh`. What is wrong is said, in words.
 
+use frame_ring::Layout;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -12,6 +14,8 @@ pub struct Address {
     /// None: the default switch.
     pub path: Option<PathBuf>,
     pub port: Option<u32>,
+    /// Wanted of a ring; 0: the listener's choice.
+    pub ring_octets: u32,
 }
 
 /// Highest number that fits a request.
@@ -19,18 +23,31 @@ pub const PORT_MAX: u32 = (1 << 24) - 1;
 
 pub fn parse(text: &[u8]) -> Result<Address, String> {
     let (path, options) = cut(text)?;
-    let mut port = None;
+    let (mut port, mut ring_octets) = (None, 0);
     for option in options.iter().filter(|option| !option.is_empty()) {
         let text = String::from_utf8_lossy(option);
         let (name, value) = text.split_once('=').unwrap_or(("port", &text));
         match name {
             "port" => port = Some(number(value)?),
+            "ring" => ring_octets = octets(value)?,
             "group" | "mode" => {}
-            _ => return Err(format!("the option {name:?} is unknown: port, group and mode are possible")),
+            _ => return Err(format!("the option {name:?} is unknown: port, group, mode and ring are possible")),
         }
     }
     let path = (!path.is_empty()).then(|| PathBuf::from(OsString::from_vec(path)));
-    Ok(Address { path, port })
+    Ok(Address { path, port, ring_octets })
+}
+
+/// A size, which may end in `k` or `M`.
+fn octets(text: &str) -> Result<u32, String> {
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], 20),
+        _ => (text, 0),
+    };
+    let value = digits.parse::<u32>().ok().filter(|&number| number <= Layout::RING_OCTETS_MAX >> shift);
+    let wanted = || format!("ring {text:?}: a size of at most {} octets was expected", Layout::RING_OCTETS_MAX);
+    value.map(|number| number << shift).ok_or_else(wanted)
 }
 
 fn number(text: &str) -> Result<u32, String> {
@@ -91,7 +108,7 @@ mod tests {
     use super::*;
 
     fn address(path: &str, port: Option<u32>) -> Result<Address, String> {
-        Ok(Address { path: (!path.is_empty()).then(|| PathBuf::from(path)), port })
+        Ok(Address { path: (!path.is_empty()).then(|| PathBuf::from(path)), port, ring_octets: 0 })
     }
 
     #[test]
@@ -106,11 +123,25 @@ mod tests {
     }
 
     #[test]
+    fn a_ring_has_a_size() {
+        let sizes = [("1M", 1 << 20), ("64k", 1 << 16), ("4096", 4096), ("16M", 1 << 24), ("0", 0)];
+        for (text, octets) in sizes {
+            let found = parse(format!("/run/sw[ring={text}/port=2]").as_bytes());
+            assert_eq!(found.map(|found| (found.ring_octets, found.port)), Ok((octets, Some(2))), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         for (text, word) in [
             ("/run/sw[3", "closed"),
             ("/run/sw[x=3]", "unknown"),
             ("/run/sw[port=y]", "number"),
+            ("/run/sw[ring=17M]", "at most"),
+            ("/run/sw[ring=M]", "at most"),
+            ("/run/sw[ring=]", "at most"),
+            ("/run/sw[ring=4096M]", "at most"),
+            ("/run/sw[ring=-1]", "at most"),
             ("/run/sw[16777216]", "number"),
             ("/run/sw\\", "follows"),
         ] {
