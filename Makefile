@@ -45,8 +45,9 @@ test-oracles: $(VENV)/.tools
 
 # Other projects' test programs; those that no package has are named by KVM_UNIT_TESTS and V86_TESTS (docs/engine.md).
 test-programs: $(VENV)/.built
-	@setup/install-packages test
-	$(PYTEST) -rs tests/interop/long_kvm_unit_tests.py tests/interop/long_v86_tests.py
+	@setup/install-packages test programs
+	$(PYTEST) -rs tests/interop/long_kvm_unit_tests.py tests/interop/long_v86_tests.py \
+		tests/interop/long_i386_programs.py tests/interop/long_valgrind_programs.py
 
 test-pc: $(VENV)/.built
 	@setup/install-packages test soak

@@ -4,6 +4,8 @@ apt fetches and verifies (`vde.image.apt`, with state of its own); what it bring
 programs are the same ones until somebody changes the pin. Kept in `target/sources`.
 """
 
+import fcntl
+import hashlib
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +39,15 @@ class DebianSource:
     def unpacked(self) -> Path:
         """The directory with the members, paths as in the archive without its first part. Skips the test if there is
         no way to have it."""
-        directory = KEPT / f"{self.package}-{self.sha256[:16]}"
+        members = hashlib.sha256(repr(self.members).encode()).hexdigest()[:8]
+        directory = KEPT / f"{self.package}-{self.sha256[:16]}-{members}"
+        KEPT.mkdir(parents=True, exist_ok=True)
+        with (KEPT / "lock").open("w") as lock:  # tests run beside each other
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._unpack(directory)
+        return directory
+
+    def _unpack(self, directory: Path) -> None:
         if not directory.exists():
             archive = self._archive()
             partial = directory.with_suffix(".partial")
@@ -54,7 +64,6 @@ class DebianSource:
             ]
             subprocess.run(command, check=True)
             partial.rename(directory)
-        return directory
 
     def _archive(self) -> Path:
         archive = KEPT / f"{self.package}-{self.version}.orig.tar"
@@ -78,7 +87,7 @@ VALGRIND = DebianSource(
     "valgrind",
     "3.19.0",
     "dd5e34486f1a483ff7be7300cc16b4d6b24690987877c3278d797534d6738f02",
-    ("*/none/tests/*", "*/tests/malloc.h"),
+    ("*/none/tests/*", "*/tests/*.h", "valgrind-*/include/*", "valgrind-*/config.h"),
 )
 QEMU = DebianSource(
     "qemu",

@@ -58,15 +58,6 @@ class Frame:
     registers: dict[str, int]
 
 
-@dataclass
-class Action:
-    """A signal's."""
-
-    handler: int = 0
-    flags: int = 0
-    restorer: int = 0
-
-
 def descriptor(base: int, limit: int, rights: int) -> bytes:
     """`limit` is in the descriptor's own units."""
     high = base & 0xFF00_0000 | rights & 0x00F0_FF00 | limit & 0xF_0000 | base >> 16 & 0xFF
@@ -92,7 +83,6 @@ class I386Process(Process):
     ) -> None:
         self.model, self.sse2 = model, sse2
         self._tables: dict[int, int] = {}
-        self.actions: dict[int, Action] = {}
         self.ldt_entries = 0
         super().__init__(program, arguments)
 
@@ -201,16 +191,15 @@ class I386Process(Process):
         if values["cs"] & 3 != 3:
             raise RuntimeError(f"exception {vector} in the kernel: {values}")
         number = SIGNALS.get(vector, SIGSEGV)
-        action = self.actions.get(number, Action())
-        if action.handler < 2:
-            self._die(number, frame, f"exception {vector}")
+        handler = self.handler(number, values["eip"], f"exception {vector}")
+        restorer = self.actions[number][2]
         cr2 = self.cpu.state()["cr2"]
         code = CODES.get(vector, SI_KERNEL)
         address = 0 if code == SI_KERNEL else cr2 if vector == PAGE_FAULT else values["eip"]
         info = struct.pack("<iiiI", number, 0, code, address).ljust(128, b"\0")
         registers = frame.registers
         context = struct.pack(
-            "<5I 19I II",
+            "<5I 19I 3I",
             *(0, 0, 0, 0, 0),
             *(values[name] for name in ("gs", "fs", "es", "ds")),
             *(registers["edi"], registers["esi"], registers["ebp"], values["esp"]),
@@ -222,16 +211,13 @@ class I386Process(Process):
         at_info = esp + 16
         at_context = at_info + len(info)
         try:
-            self.memory.write(esp, struct.pack("<4I", action.restorer, number, at_info, at_context) + info + context)
+            self.memory.write(esp, struct.pack("<4I", restorer, number, at_info, at_context) + info + context)
         except Refused:
-            self._die(SIGSEGV, frame, f"no stack for signal {number}")
+            self.end = f"no stack for signal {number} at {values['eip']:#x}"
+            raise Ended(128 + SIGSEGV) from None
         registers |= {"eax": number, "edx": at_info, "ecx": at_context}
-        values |= {"eip": action.handler, "esp": esp, "cs": USER_CS, "ss": USER_DS, "ds": USER_DS, "es": USER_DS}
+        values |= {"eip": handler, "esp": esp, "cs": USER_CS, "ss": USER_DS, "ds": USER_DS, "es": USER_DS}
         values["eflags"] &= ~(TF | RF | DF)
-
-    def _die(self, signal: int, frame: Frame, why: str) -> None:
-        self.end = f"signal {signal} at {frame.values['eip']:#x}: {why}"
-        raise Ended(128 + signal)
 
     def _return(self, frame: Frame) -> None:
         # behind the restorer's return address and the handler's number is the pointer
@@ -254,9 +240,6 @@ class I386Process(Process):
                 return self._modify_ldt(a, b, c)
             case "set_thread_area":
                 return self._thread_area(a)
-            case "rt_sigaction" if b:
-                self.actions[a] = Action(*self.memory.words(b, 3))
-                return 0
             case _:
                 return None
 
@@ -268,7 +251,7 @@ class I386Process(Process):
         entry, base, limit, bits = self.memory.words(at, 4)
         if entry >= LDT_ENTRIES:
             raise Refused(EINVAL)
-        self.vm.write(LDT + 8 * entry, self._of_user(base, limit, bits))
+        self.vm.write(LDT + 8 * entry, self._of_user(base, limit, bits & ~0x40 if function == 1 else bits))
         self.ldt_entries = max(self.ldt_entries, entry + 1)
         return 0
 

@@ -35,7 +35,7 @@ _llseek            140  140  140
 writev             146  146  146
 sched_yield        162  158  158
 prctl              192  171  172
-rt_sigreturn         -    -  173
+rt_sigreturn       193  172  173
 rt_sigaction       194  173  174
 rt_sigprocmask     195  174  175
 sigaltstack        206  185  186

@@ -1,21 +1,33 @@
 """Linux for 32-bit PowerPC: problem state on a 750, its address space three BAT pairs.
 
-MFSPR of the PVR is privileged, and made for the program, as Linux does.
+MFSPR of the PVR is privileged, and made for the program, as Linux does. A signal's handler finds zeros as its context,
+and what it changes there is lost.
 
 Calls: r0 is the number, r3 … r8 the arguments; CR0[SO] says whether r3 is a result or an error.
 References: Power Architecture 32-bit ABI supplement; MPC750UM 5.3 (BATs).
 """
+
+import struct
+from collections.abc import Sequence
 
 from emulators.cpus.ppc import ALIGNMENT, DSI, ISI, PROGRAM, SYSTEM_CALL, Cpu
 from emulators.exits import ExceptionTaken, Exit, Mmio
 from emulators.loaders.elf import EM_PPC
 from tests.oracles.linux.memory import Refused
 from tests.oracles.linux.numbers import numbers
-from tests.oracles.linux.process import AT_HWCAP, Abi, Ended, Process
+from tests.oracles.linux.process import AT_HWCAP, Abi, Process
 
 NUMBERS = numbers("ppc")
 SIGILL, SIGTRAP, SIGBUS, SIGSEGV = 4, 5, 7, 11
 SIGNALS = {DSI: SIGSEGV, ISI: SIGSEGV, ALIGNMENT: SIGBUS, PROGRAM: SIGILL}
+SI_KERNEL = 0x80
+MOST_SAVED = 64
+"""Of handlers in one another, or left by longjmp."""
+RESTORER = struct.pack(">II", 0x38000000 | 172, 0x44000002)
+"""li r0, rt_sigreturn; sc"""
+KEPT = (*(f"{kind}{number}" for kind in "rf" for number in range(32)), "pc", "lr", "ctr", "cr", "xer", "fpscr")
+UP_TICKS = 1 << 33
+"""Chosen: the time base of a machine that has been on for a while."""
 MFPVR, TW, TWI = 31 << 26 | 287 >> 5 << 11 | (287 & 31) << 16 | 339 << 1, 31 << 26 | 4 << 1, 3 << 26
 PRIMARY, EXTENDED, ALL_BUT_RT = 0x3F << 26, 0x3FF << 1, 0xFC1F_FFFF
 MSR_PR, MSR_FP, MSR_ME, MSR_IR, MSR_DR = 0x4000, 0x2000, 0x1000, 0x20, 0x10
@@ -45,12 +57,17 @@ class PpcProcess(Process):
         ),
     )
 
+    def __init__(self, program: bytes, arguments: Sequence[str] = ("program",), *, model: str = "750") -> None:
+        self.model = model
+        super().__init__(program, arguments)
+
     def prepare(self) -> None:
-        self.cpu = Cpu(self.vm)
+        self.saved: list[dict[str, int]] = []
+        self.cpu = Cpu(self.vm, self.model)
         self.cpu.intercept({SYSTEM_CALL, *SIGNALS})
 
     def begin(self) -> None:
-        state = {"msr": MSR_PR | MSR_FP | MSR_ME | MSR_IR | MSR_DR, "pc": self.entry, "r1": self.stack}
+        state = {"tb": UP_TICKS, "msr": MSR_PR | MSR_FP | MSR_ME | MSR_IR | MSR_DR, "pc": self.entry, "r1": self.stack}
         for number, block in enumerate(BLOCKS):
             for kind in "id":
                 state |= {f"{kind}bat{number}u": block | BATU_256M_USER, f"{kind}bat{number}l": block | BATL_WRITABLE}
@@ -78,6 +95,9 @@ class PpcProcess(Process):
                 raise RuntimeError(f"{end} at {state['pc']:#x}")
 
     def _serve(self, next_pc: int, state: dict[str, int]) -> None:
+        if self.abi.numbers.get(state["r0"]) == "rt_sigreturn" and self.saved:
+            self.cpu.set_state(self.saved.pop())
+            return
         try:
             result, failed = self.call(state["r0"], [state[f"r{number}"] for number in range(3, 9)]), 0
         except Refused as refused:
@@ -94,9 +114,17 @@ class PpcProcess(Process):
             self.cpu.set_state({f"r{word >> 21 & 31}": state["pvr"], "pc": pc + 4})
         elif word & PRIMARY == TWI or word & (PRIMARY | EXTENDED) == TW:
             self._die(SIGTRAP, pc, f"trap {word:#010x}")
+        elif self.undefined is not None:
+            self.undefined.append(word)
+            self.cpu.set_state({"pc": pc + 4})
         else:
             self._die(SIGILL, pc, f"instruction {word:#010x}")
 
-    def _die(self, signal: int, pc: int, why: str) -> None:
-        self.end = f"signal {signal} at {pc:#x}: {why}"
-        raise Ended(128 + signal)
+    def _die(self, signal: int, pc: int, why: str, code: int = SI_KERNEL) -> None:
+        handler = self.handler(signal, pc, why)
+        state = self.cpu.state()
+        info, restorer = self.frame(state["r1"], signal, code, pc, RESTORER)
+        stack = info - 64
+        self.memory.put_words(stack, state["r1"], 0)
+        self.saved = [*self.saved[1 - MOST_SAVED :], {name: state[name] for name in KEPT}]
+        self.cpu.set_state({"r1": stack, "r3": signal, "r4": info, "r5": info, "lr": restorer, "pc": handler})

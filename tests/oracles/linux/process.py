@@ -6,7 +6,7 @@ call, numbers of calls, where thread-local storage is. Nothing of the host is re
 References: man pages, section 2; System V ABI, chapter 3 (the initial stack); getauxval(3).
 
 Limits: one thread; standard output and error up to `MOST_OUTPUT`, standard input is empty; time goes with instructions.
-Signals end the program, except on the i386. Not supported: whatever test programs do not call; it is ENOSYS, and
+Signals are those of the program's own faults. Not supported: whatever test programs do not call; it is ENOSYS, and
 listed in `unknown`.
 
 Threats: see `memory.py`; vectors of buffers (`MOST_VECTORS`); output without end.
@@ -42,6 +42,11 @@ USERS = frozenset(("getuid", "geteuid", "getgid", "getegid", "getuid32", "geteui
 NO_SUCH_FILE = frozenset(("open", "openat", "readlink", "readlinkat", "faccessat", "stat64", "fstatat64"))
 
 
+NO_ACTION = (0, 0, 0)
+SIG_IGN = 1
+SIGINFO_OCTETS = 128
+
+
 class Ended(Exception):
     """The program called exit (its status), or a signal ended it (128 and its number)."""
 
@@ -63,6 +68,8 @@ class Abi:
         stat64: octets of `struct stat64`, and where st_mode is in it.
         stack_top, mappings, end: of the address space.
         uname: what `uname -m` says.
+        handler: where it is in `struct sigaction`, in words.
+        signal_code: where si_code is in `siginfo_t`, in words; si_signo is the first.
         auxiliary: more of the vector behind the environment.
     """
 
@@ -74,6 +81,8 @@ class Abi:
     mappings: int
     end: int
     uname: str
+    handler: int = 0
+    signal_code: int = 2
     enosys: int = 38
     map_anonymous: int = 0x20
     auxiliary: tuple[tuple[int, int], ...] = ()
@@ -86,6 +95,7 @@ class Process:
         output, errors: what it wrote.
         unknown: numbers of calls that are not served.
         end: in words, when a signal ended it.
+        undefined: None: an undefined instruction is a signal. A list (PowerPC): it does nothing, its word goes here.
     """
 
     abi: ClassVar[Abi]
@@ -100,7 +110,9 @@ class Process:
         self.memory = Memory(self.vm, self.abi.order, self.abi.end)
         self.output, self.errors = bytearray(), bytearray()
         self.unknown: list[int] = []
+        self.undefined: list[int] | None = None
         self.end = ""
+        self.actions: dict[int, tuple[int, ...]] = {}
         self.next_mapping = self.abi.mappings
         self.prepare()
         elf = read_elf(program, arguments[0], machine=self.abi.machine, big_endian=self.abi.order == ">")
@@ -163,6 +175,32 @@ class Process:
     def own(self, name: str, arguments: Sequence[int]) -> int | None:
         """A call that only this processor has, or has in another way; None: it is none of those. Raises Refused."""
         return None
+
+    def handler(self, signal: int, pc: int, why: str) -> int:
+        """The program's function for a signal that a fault of its own sends. Raises Ended if there is none."""
+        address = self.actions.get(signal, NO_ACTION)[self.abi.handler]
+        if address <= SIG_IGN:
+            self.end = f"signal {signal} at {pc:#x}: {why}"
+            raise Ended(128 + signal)
+        return address
+
+    def frame(self, below: int, signal: int, code: int, address: int, restorer: bytes) -> tuple[int, int]:
+        """What a handler finds on the stack: siginfo_t, a context of zeros, and the code that it returns to.
+
+        Args:
+            below: the stack's pointer.
+            code, address: si_code and si_addr.
+            restorer: instructions that call rt_sigreturn.
+
+        Returns:
+            Where siginfo_t and the restorer are. Raises Refused: there is no room.
+        """
+        words = [signal, 0, 0, address]
+        words[self.abi.signal_code] = code & 0xFFFF_FFFF
+        info = below - SIGINFO_OCTETS - len(restorer) & -16
+        self.memory.write(info, bytes(SIGINFO_OCTETS) + restorer)
+        self.memory.put_words(info, *words)
+        return info, info + SIGINFO_OCTETS
 
     # its life
 
@@ -233,8 +271,11 @@ class Process:
                 self.end = f"{name} with signal {c if name == 'tgkill' else b}"
                 raise Ended(128 + (c if name == "tgkill" else b) & 0xFF)
             case "rt_sigaction":
+                new = self.memory.words(b, 3) if b else None
                 if c:
-                    self.memory.write(c, bytes(16))
+                    self.memory.put_words(c, *self.actions.get(a, NO_ACTION), 0, 0)
+                if new:
+                    self.actions[a & 0xFF] = new
                 return 0
             case _ if name in NOTHING_TO_DO:
                 return 0
