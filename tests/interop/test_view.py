@@ -210,10 +210,10 @@ def test_programs_write_into_an_overlay_and_the_host_is_untouched(views: Views, 
         shutil.rmtree(views.home / "changes")
 
 
-def test_dpkg_installs_a_package_into_an_overlay(views: Views, need_tool: NeedTool, tmp_path: Path) -> None:
-    """Debian's own package manager; its database is the host's, seen through the overlay."""
+def test_apt_installs_a_package_into_an_overlay(views: Views, need_tool: NeedTool, tmp_path: Path) -> None:
+    """Debian's own package manager, with dpkg; their databases are the host's, seen through the overlay."""
     if not views.is_root:
-        pytest.skip("dpkg changes files of root's in place, which takes root")
+        pytest.skip("apt and dpkg change files of root's in place, which takes root")
     tree = views.home / "tree"
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "opt/vde-test").mkdir(parents=True)
@@ -225,7 +225,8 @@ def test_dpkg_installs_a_package_into_an_overlay(views: Views, need_tool: NeedTo
     subprocess.run([need_tool("dpkg-deb"), "--build", str(tree), str(views.home / "vde-test.deb")], check=True,
                    stdout=subprocess.DEVNULL)  # fmt: skip
     status = Path("/var/lib/dpkg/status").stat()
-    script = "dpkg -i vde-test.deb >&2 && cat /opt/vde-test/file && dpkg -s vde-test | grep Status"
+    apt = f"DEBIAN_FRONTEND=noninteractive {need_tool('apt-get')} -qq -y install ./vde-test.deb"
+    script = f"{apt} >&2 && cat /opt/vde-test/file && dpkg -s vde-test | grep Status"
     out = views.run("--overlay", str(views.home / "changes"), "--", "sh", "-c", script)
     assert out == "installedStatus: install ok installed\n"
     assert Path("/var/lib/dpkg/status").stat() == status
