@@ -110,7 +110,7 @@ def build(params: Params, outside: Outside) -> Machine:
         vm.add_memory(region.gpa, region.octets)
     cpu = Cpu(vm, model=params.cpu, pae=params.pae, nx=params.pae, apic=params.apic)
     chipset = Chipset(
-        pins=Pins(intr=cpu.set_intr, a20=cpu.set_a20, ferr=lambda: cpu.ferr, ignne=cpu.set_ignne),
+        pins=Pins(intr=cpu.set_intr, a20=cpu.set_a20, ferr=lambda: cpu.ferr, ignne=cpu.set_ignne, nmi=cpu.nmi),
         outside=outside,
         vm=vm,
         dma=Dma(Ram(vm, regions)),

@@ -80,12 +80,14 @@ class Pins:
         intr: the interrupt request.
         a20: address line 20.
         ferr, ignne: the x87 unit's error, and that it is to be ignored.
+        nmi: the interrupt that cannot be masked, an edge.
     """
 
     intr: Irq
     a20: Callable[[bool], None]
     ferr: Callable[[], bool] = lambda: False
     ignne: Callable[[bool], None] = lambda level: None
+    nmi: Callable[[], None] = lambda: None
 
 
 def route(device: int, pin: int) -> int:
@@ -145,6 +147,7 @@ class Chipset:
                 timeline=timeline,
                 external=lambda: self.pic.acknowledge(),
                 ended=lambda vector: self.ioapic.ended(vector) if self.ioapic else None,
+                nmi=pins.nmi,
             )
             self.ioapic = ioapic.IoApic(local)
         self.pic = pic = I8259Pair(irq=self.lapic.line if self.lapic else pins.intr)

@@ -1,9 +1,10 @@
-"""Kernels of kvm-unit-tests on the PC: realmode, setjmp, sieve. GPL and in no Debian package, so nothing of it is here.
+"""Kernels of kvm-unit-tests on the PC: real mode, tasks, paging. GPL and in no Debian package: nothing of it is here.
 
-`KVM_UNIT_TESTS` is a checkout of it that was configured with `--arch=i386` and has the kernels built in its `x86`
-(`realmode.flat`, `setjmp.flat`, `sieve.flat`). Part of `make test-programs`.
+`KVM_UNIT_TESTS` is a checkout of it that was configured with `--arch=i386` and has the kernels built in its `x86`:
+`cmpxchg8b.flat`, `idt_test.flat`, `realmode.flat`, `setjmp.flat`, `sieve.flat`, `taskswitch.flat`, `taskswitch2.flat`.
+Part of `make test-programs`.
 
-The two that use its library are started by `vde guest pc --kernel`. They want a local APIC, and a first module with
+Those that use its library are started by `vde guest pc --kernel`. They want a local APIC, and a first module with
 what they would ask QEMU for. realmode waits in one of its tests for an interrupt that a BIOS keeps coming: GRUB starts
 it under SeaBIOS.
 """
@@ -60,6 +61,23 @@ def test_setjmp(tmp_path: Path) -> None:
     lines = guest("setjmp", tmp_path)
     assert verdicts(lines) == [f"PASS: actual {n} == expected {n}" for n in range(10)]
     assert lines[-2:] == ["SUMMARY: 10 tests", "--- DONE: 0 ---"]
+
+
+def test_tasks_by_every_way_into_one(tmp_path: Path) -> None:
+    """Calls, jumps, interrupts, exceptions with and without codes, an NMI of the local APIC, virtual-8086 tasks."""
+    lines = guest("taskswitch2", tmp_path)
+    assert [line for line in verdicts(lines) if not line.startswith("PASS: ")] == []
+    assert lines[-2:] == ["SUMMARY: 13 tests", "--- DONE: 0 ---"]
+    lines = guest("taskswitch", tmp_path)
+    assert {"error code 1234", "post fault"} <= {*lines}
+    assert lines[-1] == "--- DONE: 0 ---"
+
+
+@pytest.mark.parametrize(("name", "count"), [("idt_test", 4), ("cmpxchg8b", 1)])
+def test_exceptions_and_cmpxchg8b(name: str, count: int, tmp_path: Path) -> None:
+    lines = guest(name, tmp_path)
+    assert len([line for line in verdicts(lines) if line.startswith("PASS: ")]) == count
+    assert lines[-2:] == [f"SUMMARY: {count} tests", "--- DONE: 0 ---"]
 
 
 def test_sieve_with_and_without_paging(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ Boards: pc (option `apic`).
 Registers: 32 bits wide, 16 octets apart, from 0xFEE00000: ID, version, TPR, APR, PPR, EOI, LDR, DFR, SVR, ISR, TMR,
 IRR, ESR, ICR, LVT (timer, performance, LINT0, LINT1, error), timer (initial and current count, divider).
 
-Emulated: fixed and lowest-priority interrupts from the I/O APIC and from the processor itself; priorities; level
-triggered interrupts and the EOI that goes back to the I/O APIC; LINT0 as the way of the 8259s (ExtINT), LINT1 unused;
-the timer, once and periodic, which counts the bus clock; spurious vectors.
+Emulated: fixed and lowest-priority interrupts from the I/O APIC and from the processor itself; an NMI that it sends
+itself by its number; priorities; level triggered interrupts and the EOI that goes back to the I/O APIC; LINT0 as the
+way of the 8259s (ExtINT), LINT1 unused; the timer, once and periodic, which counts the bus clock; spurious vectors.
 
-Not emulated: other processors (messages to them go nowhere), INIT, SMI, NMI and start-up messages to itself, the
+Not emulated: other processors (messages to them go nowhere), INIT, SMI and start-up messages to itself, the
 performance counter's and thermal interrupts, x2APIC, moving the window (MSR 1BH).
 
 Theory: IRR, ISR and TMR are integers of 256 bits. Whatever changes calls `_update`, which drives the processor's INTR;
@@ -49,7 +49,7 @@ LVT_WRITABLE: Final = {
     LVT_ERROR: 0x100FF,
 }
 DELIVERY: Final = 0x700
-FIXED, LOWEST, EXTINT = 0x000, 0x100, 0x700
+FIXED, LOWEST, NMI, EXTINT = 0x000, 0x100, 0x400, 0x700
 ESR_SEND_ILLEGAL, ESR_RECEIVE_ILLEGAL = 1 << 5, 1 << 6
 ICR_WRITABLE: Final = 0xCCFFF
 ICR_LOGICAL: Final = 1 << 11
@@ -74,15 +74,23 @@ class LocalApic:
         timeline: the machine's time.
         external: acknowledges the 8259s, whose INT is LINT0.
         ended: told the vector of a level-triggered interrupt at its EOI.
+        nmi: the processor's NMI, an edge.
     """
 
     def __init__(
-        self, *, irq: Irq, timeline: Timeline, external: Callable[[], int], ended: Callable[[int], None]
+        self,
+        *,
+        irq: Irq,
+        timeline: Timeline,
+        external: Callable[[], int],
+        ended: Callable[[int], None],
+        nmi: Callable[[], None],
     ) -> None:
         self._irq = irq
         self._timeline = timeline
         self._external = external
         self._ended = ended
+        self._nmi = nmi
         self.registers = dict.fromkeys(KEPT, 0) | AT_RESET
         self.irr = self.isr = self.tmr = 0
         self.lint0 = False
@@ -170,6 +178,8 @@ class LocalApic:
                 self._errors |= ESR_SEND_ILLEGAL
             else:
                 self.accept(low & 0xFF, level=False)
+        elif here and low & DELIVERY == NMI and not shorthand:  # table 7-3: not by the shorthands that include it
+            self._nmi()
 
     # -- the timer, §7.5.16
 

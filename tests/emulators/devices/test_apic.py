@@ -15,15 +15,22 @@ class Bench:
     def __init__(self) -> None:
         self.timeline = Timeline()
         self.intr = Line()
-        self.external = 0
+        self.external = self.nmis = 0
         self.local = self.make()
         self.io = IoApic(self.local)
         self.local.write(SVR, 4, 0x1FF)
 
     def make(self) -> LocalApic:
         return LocalApic(
-            irq=self.intr, timeline=self.timeline, external=self.from_8259, ended=lambda vector: self.io.ended(vector)
+            irq=self.intr,
+            timeline=self.timeline,
+            external=self.from_8259,
+            ended=lambda vector: self.io.ended(vector),
+            nmi=self.count_nmi,
         )
+
+    def count_nmi(self) -> None:
+        self.nmis += 1
 
     def from_8259(self) -> int:
         self.external += 1
@@ -145,6 +152,18 @@ def test_messages_to_itself_and_wrong_vectors() -> None:
     bench.local.write(ICR, 4, 0x05 | 1 << 18)
     bench.local.write(ESR, 4, 0)
     assert bench.local.read(ESR, 4) == 0x20
+
+
+def test_an_nmi_to_itself_went_nowhere() -> None:
+    """By its number it comes, once, with interrupts pending or not; not to others, nor by a shorthand (table 7-3)."""
+    bench = Bench()
+    bench.local.write(ICR, 4, 0x4400)
+    assert (bench.nmis, bench.intr.level) == (1, False)
+    bench.local.write(ICR + 0x10, 4, 5 << 24)
+    bench.local.write(ICR, 4, 0x4400)
+    for shorthand in (1, 2, 3):
+        bench.local.write(ICR, 4, 0x4400 | shorthand << 18)
+    assert bench.nmis == 1
 
 
 def test_the_timer() -> None:
