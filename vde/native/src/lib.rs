@@ -8,6 +8,7 @@ mod i386_text;
 mod mips;
 mod mips_text;
 mod ppc;
+mod ppc_text;
 mod r3000;
 mod ring;
 mod umps;
@@ -20,6 +21,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(i386_text::i386_table, module)?)?;
     module.add_function(wrap_pyfunction!(mips_text::mips_disassemble, module)?)?;
     module.add_function(wrap_pyfunction!(mips_text::mips_table, module)?)?;
+    module.add_function(wrap_pyfunction!(ppc_text::ppc_disassemble, module)?)?;
+    module.add_function(wrap_pyfunction!(ppc_text::ppc_table, module)?)?;
     module.add_class::<ring::Ring>()?;
     module.add_class::<guest_memory::GuestMemory>()?;
     module.add_class::<i386::I386>()?;

@@ -28,6 +28,7 @@
 pub use engine_contract::exit;
 
 mod access;
+pub mod disassemble;
 mod exception;
 mod float;
 mod fpu;
