@@ -1,7 +1,6 @@
 # The one door. Everything that a target needs is installed by it, and found installed the next time.
-#   make lab      the first lab: two unmodified Debian kernels on our own emulator ping each other through our switch
-#   make lab-qemu the same with QEMU's machines, of two architectures
-#   make lab-worlds  three: a PC, a Malta and a Macintosh, whose kernel is compiled first (minutes)
+#   make lab      three worlds: a PC, a Malta and a Macintosh of our own reach one another by ping and HTTP, and it is checked
+#   make lab-maltas  two Maltas: nothing is compiled but the project   make lab-qemu  QEMU's machines, of two architectures
 #   make test     all tests, real peers included          make check   format, lint, types, import contracts, clippy
 #   make bench    measurements against the originals      make fuzz    every parser, ten minutes each
 #   make test-oracles  floating point beside the host's own and mpmath's, millions of cases
@@ -18,16 +17,18 @@ PYTEST := $(BIN)/pytest
 # Tests beside each other; what takes long in them are guests that boot, and waiting.
 JOBS ?= 2
 
-.PHONY: lab lab-qemu lab-worlds test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles test-programs interop test-pc soak-pc soak-malta test-mac unit constraints clean
+.PHONY: lab lab-qemu lab-maltas test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles test-programs interop test-pc soak-pc soak-malta test-mac unit constraints clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.built
-	@$(BIN)/vde up topologies/two-maltas.yaml --until-checked
-
-lab-worlds: $(VENV)/.built
+	@$(BIN)/vde image path linux-ppc >/dev/null 2>&1 || echo 'setup: the first time: a cross compiler (60 MB) and'\
+		'kernels (150 MB, one of them in source, which takes some five minutes to compile); then never again'
 	@setup/install-packages mac
 	@$(BIN)/vde image build linux-ppc
 	@$(BIN)/vde up topologies/three-worlds.yaml --until-checked
+
+lab-maltas: $(VENV)/.built
+	@$(BIN)/vde up topologies/two-maltas.yaml --until-checked
 
 lab-qemu: $(VENV)/.built
 	@setup/install-packages qemu
