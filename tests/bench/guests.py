@@ -156,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.guests", description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5, help="rounds over all networks, there and back (5)")
     parser.add_argument("--mib", type=int, default=48, help="size of a transfer (48)")
-    parser.add_argument("--streams", type=int, choices=range(1, 17), default=4, metavar="N", help="connections (4)")
+    parser.add_argument("--streams", type=int, choices=range(1, 17), default=2, metavar="N", help="connections (2)")
     parser.add_argument("--card", choices=CARDS, default="e1000", help="the guests' network cards (e1000)")
     parser.add_argument("--accel", default="tcg", help="QEMU's: kvm where the machine can run a PC's real mode (tcg)")
     parser.add_argument("--no-vdeshm", action="store_true", help="leave shared memory out")
