@@ -3,7 +3,7 @@
 #   make lab-maltas  two Maltas: nothing is compiled but the project   make lab-qemu  QEMU's machines, of two architectures
 #   make test     all tests, real peers included          make check   format, lint, types, import contracts, clippy
 #   make bench    measurements against the originals      make fuzz    every parser, ten minutes each
-#   make test-oracles  floating point beside the host's own and mpmath's, millions of cases
+#   make test-oracles  floating point beside the host's own and mpmath's, millions of cases; the i386 beside host and Unicorn
 #   make test-programs  other projects' test programs on our engines
 #   make soak-pc  a PC with Debian on its disk works for an hour (MINUTES=60), and its file system is clean
 #   make soak-malta  two Maltas load their network for an hour (MINUTES=60): nothing is lost, and nothing grows
@@ -39,10 +39,13 @@ test: $(VENV)/.built
 	cargo test --release --quiet --workspace
 	$(PYTEST) --numprocesses $(JOBS) --dist worksteal
 
-test-oracles: $(VENV)/.tools
+test-oracles: $(VENV)/.built
+	@setup/install-packages test
 	$(BIN)/python -m tests.emulators.cpus.transcendental_vectors 10000 > target/true_values.txt
 	SOFT_FLOAT_ROUNDS=100 SOFT_FLOAT_VALUES=$(CURDIR)/target/true_values.txt cargo test --release --quiet --package soft-float
 	SOFT_FLOAT_ROUNDS=100 cargo test --release --quiet --package i386-engine x87
+	I386_HOST_CASES=200 I386_UNICORN_CASES=200 $(PYTEST) --numprocesses $(JOBS) tests/emulators/cpus/test_i386_host.py \
+		tests/emulators/cpus/test_i386_unicorn.py
 
 # Other projects' test programs; those that no package has are named by KVM_UNIT_TESTS and V86_TESTS (docs/engine.md).
 test-programs: $(VENV)/.built
