@@ -8,6 +8,7 @@ the disk's loader is done: only instructions of the guest proper are compared. A
 the program's file itself.
 """
 
+import json
 import platform
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from emulators.umps_tools import elf2umps
 from tests.bench import boot_disk
 from tests.bench.mac_rom import mac_rom
 from vde.image import store
@@ -242,6 +244,31 @@ def mac_boot(_: Path) -> list[Contest]:
     ]
 
 
+UMPS_FRAMES: Final = 512
+
+
+def umps_objects() -> list[str]:
+    """What Debian's umps3 has to link a kernel with, in a folder of the host's architecture."""
+    return [str(path) for name in ("crtso.o", "libumps.o") for path in Path("/usr/lib").glob(f"*/umps3/{name}")]
+
+
+def umps_config(program: Path) -> Path:
+    """A machine's configuration with the program as its kernel."""
+    if elf2umps.run(["-k", str(program)], "elf2umps") != 0:
+        raise RuntimeError(f"{program}: elf2umps did not take it")
+    boot = {"load-core-file": True, "core-file": f"{program}.core.umps"}
+    terminal = {"terminal0": {"enabled": True, "file": "terminal0"}}
+    path = program.with_suffix(".json")
+    path.write_text(json.dumps({"num-ram-frames": UMPS_FRAMES, "boot": boot, "devices": terminal}))
+    return path
+
+
+def umps_coremark(program: Path, _: Path) -> list[Contest]:
+    debian = coremark("uMPS3 3.0.5", ("umps3",))
+    debian.why = "it runs in a window only, where somebody has to press its buttons"
+    return [coremark("ours", (VDE, "guest", "umps3", str(umps_config(program)))), debian]
+
+
 ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "mips": Architecture(
         tools=("mipsel-linux-gnu-gcc", "qemu-system-mipsel", "gxemul"),
@@ -283,5 +310,18 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         boot=mac_boot,
         boot_aim="3 s by a device tree",
         machine="mac",
+    ),
+    "umps3": Architecture(
+        tools=("mipsel-linux-gnu-gcc", "umps3-elf2umps"),
+        compiler="mipsel-linux-gnu-gcc",
+        flags=(
+            *("-DUMPS3", "-mips1", "-mabi=32", "-mfp32", "-G0", "-fno-pic", "-mno-abicalls"),
+            *("-Wl,-T,/usr/share/umps3/umpscore.ldscript,--build-id=none", *umps_objects()),
+        ),
+        aim=20,
+        coremark=umps_coremark,
+        boot=lambda _: [],
+        boot_aim="",
+        machine="umps3",
     ),
 }

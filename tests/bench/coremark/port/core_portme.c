@@ -12,7 +12,15 @@ ee_u32 default_num_contexts = 1;
 #define LSR 5
 #define LSR_THRE 0x20 /* NS16550A: the transmitter takes an octet */
 
-#if defined(__mips__)
+#if defined(UMPS3)
+/* uMPS3: terminal 0's transmitter; Debian's crtso.o has the first instructions. */
+#define STATUS (*(volatile ee_u32 *)0x1000025c)
+#define COMMAND (*(volatile ee_u32 *)0x10000260)
+#define BUSY 3
+#define TRANSMIT 2
+static int ready(void) { return (STATUS & 0xff) != BUSY; }
+static void put(ee_u8 octet) { COMMAND = (ee_u32)octet << 8 | TRANSMIT; }
+#elif defined(__mips__)
 #define SERIAL ((volatile ee_u8 *)0xb80003f8) /* Malta: PCI I/O window, COM1 */
 static int ready(void) { return SERIAL[LSR] & LSR_THRE; }
 static void put(ee_u8 octet) { *SERIAL = octet; }
