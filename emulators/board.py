@@ -109,6 +109,7 @@ class BoardSpec:
         needs: what the machine's own configuration wants.
         bochsrc: reads a configuration file of Bochs (a file, the environment).
         foreign: as `bochsrc`, by the name of the option.
+        points: its engine has what --break and --trace need.
         architecture: of images that it boots (`vde image`), or "".
     """
 
@@ -124,6 +125,7 @@ class BoardSpec:
     architecture: str = ""
     bochsrc: Callable[[Path, Mapping[str, str]], Said] | None = None
     foreign: Mapping[str, Callable[[Path, Mapping[str, str]], Said]] = dataclasses.field(default_factory=dict)
+    points: bool = False
 
     @property
     def page(self) -> str:

@@ -128,7 +128,14 @@ class Fault:
     text: str
 
 
-End = Halted | PoweredOff | Reset | Fault
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The guest has come to a breakpoint of the user's. `text` names processor, pc and symbol."""
+
+    text: str
+
+
+End = Halted | PoweredOff | Reset | Fault | Broken
 Outcome = Done | Idle | Kicked | Debugged | End
 
 
@@ -186,6 +193,7 @@ class Machine:
         shutdown: the processor has shut down; by default a fault that says where.
         waiting: the processor waits; True: something has come of that, it is to go on.
         symbol: names a virtual address, for messages.
+        locate: (address, octets) of a symbol.
     """
 
     def __init__(
@@ -207,6 +215,7 @@ class Machine:
         shutdown: Callable[[], None] | None = None,
         waiting: Callable[[], bool] = lambda: False,
         symbol: Callable[[int], str | None] = lambda address: None,
+        locate: Callable[[str], tuple[int, int] | None] = lambda name: None,
     ) -> None:
         self.board = board
         self.cpu = cpu
@@ -218,6 +227,7 @@ class Machine:
         self.devices = dict(devices)
         self.memory = memory
         self.symbol = symbol
+        self.locate = locate
         self.exits = 0
         self._ports = ports
         self._hypercall = hypercall

@@ -3,7 +3,8 @@
 CONFIG is the file that uMPS3 itself makes. Terminal 0 is this terminal; the others, and printers, write to the files
 that CONFIG names, unless --console says otherwise; Ethernet cards are plugged into the VDE switches that it names.
 
-exit status: 0 the guest switched the power off · 10 it called HALT · 11 it called PANIC · 1 it cannot go on
+exit status: 0 the guest switched the power off · 10 it called HALT · 11 it called PANIC · 12 --break was met ·
+1 it cannot go on
 
 Reference: uMPS3 Principles of Operation (M. Goldweber, R. Davoli). docs/umps3.md has the map, the lines, the registers
 and what differs. Read first: `emulators.loaders.umps_config` (the options), `emulators.devices.umps.events` (time).
@@ -244,6 +245,7 @@ def build(params: Params, outside: Outside) -> Machine:
         devices=devices,
         memory=(Region("memory", RAM, config.ram_octets), Region("BIOS data", BIOS_DATA, BIOS_DATA_OCTETS)),
         symbol=symbols.find,
+        locate=symbols.extent,
     )
 
 
@@ -314,4 +316,4 @@ def _drive(
     return Flash(name=name, irq=irq, events=events, dma=dma, medium=medium, geometry=flash)
 
 
-BOARD = BoardSpec("umps3", build, Params, consoles=(*TERMINALS, *PRINTERS), most_nics=8, needs=needs)
+BOARD = BoardSpec("umps3", build, Params, consoles=(*TERMINALS, *PRINTERS), most_nics=8, needs=needs, points=True)

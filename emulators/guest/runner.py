@@ -24,6 +24,7 @@ from emulators.guest.doze import Doze
 from emulators.guest.ends import LiveOutside
 from emulators.guest.inputs import Input
 from emulators.guest.pace import Mode, Pace
+from emulators.guest.points import Points
 from emulators.guest.spin import SpinWatch
 from emulators.machine import Debugged, Done, End, Idle, Kicked, Machine, Reset
 from vde import clock
@@ -46,6 +47,10 @@ class Runner:
         reboot: build it again when the guest resets it; otherwise that is the end.
         record: is told every input, and the tick at which it was given.
         restored: changes the machine once after it was built the first time.
+        points: breakpoints and traces; not with a debugger.
+
+    Raises:
+        ConfigError: `points` are none of this machine.
     """
 
     def __init__(
@@ -57,13 +62,17 @@ class Runner:
         reboot: bool = True,
         record: Callable[[int, Input], None] = lambda tick, input_: None,
         restored: Callable[[Machine], None] = lambda machine: None,
+        points: Points | None = None,
     ) -> None:
         self._build = build
+        self._points = points
         self._outside = outside
         self._reboot = reboot
         self._record = record
         self.machine = build()
         restored(self.machine)
+        if points is not None:
+            points.arm(self.machine)
         self.pace = Pace(mode, self.machine.ticks_hz, self.machine.cpu.ticks, clock.monotonic_ns())
         self.resets = 0
         self.on_stop: Callable[[Debugged | None], None] | None = None
@@ -174,6 +183,10 @@ class Runner:
                 case Idle(until):
                     self._look(waits=until is None)
                     self._wait(until)
+                case Debugged() if self._points is not None:
+                    broken = self._points.met(machine, outcome)
+                    if broken is not None:
+                        return broken
                 case Debugged():
                     self._paused = True
                     if self.on_stop is not None:
@@ -182,6 +195,8 @@ class Runner:
                     self._outside.forget()
                     self.resets += 1
                     self.machine = self._build()
+                    if self._points is not None:
+                        self._points.arm(self.machine)
                     if self.on_build is not None:
                         self.on_build(self.machine)
                     self.pace.anchor(self.machine.cpu.ticks, clock.monotonic_ns())

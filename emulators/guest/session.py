@@ -22,6 +22,7 @@ from emulators.guest.disk import Access, open_disk
 from emulators.guest.ends import LiveCable, LiveConsole, LiveOutside
 from emulators.guest.links import Lead
 from emulators.guest.pace import Mode
+from emulators.guest.points import Points
 from emulators.guest.runner import Runner
 from emulators.guest.screen_source import Local, serve
 from emulators.guest.screen_viewer import Viewer
@@ -64,6 +65,7 @@ class Setup:
         wait: stand still until a debugger lets it go.
         screen: where its display is shown: `stdio` or `unix:PATH`.
         random: where its random octets come from; None: the host.
+        points: breakpoints and traces; then there is no `gdb`.
     """
 
     consoles: dict[str, Place] = field(default_factory=dict)
@@ -77,6 +79,7 @@ class Setup:
     wait: bool = False
     screen: Place | None = None
     random: Callable[[int], bytes] | None = None
+    points: Points | None = None
 
 
 @dataclass
@@ -209,7 +212,12 @@ class Session:
                 saved.load(self._setup.restore, machine, disks)
 
         runner = Runner(
-            lambda: self._build(outside), outside, self._setup.mode, reboot=self._setup.reboot, restored=restored
+            lambda: self._build(outside),
+            outside,
+            self._setup.mode,
+            reboot=self._setup.reboot,
+            restored=restored,
+            points=self._setup.points,
         )
         runner.on_spin = partial(self._remark, "spin")
         if self._setup.wait:

@@ -97,6 +97,11 @@ class SymbolTable:
         symbol = self._by_name.get(name)
         return None if symbol is None else symbol.address
 
+    def extent(self, name: str) -> tuple[int, int] | None:
+        """Where `name` is, and how many octets it has."""
+        symbol = self._by_name.get(name)
+        return None if symbol is None else (symbol.address, symbol.octets)
+
 
 def _check_magic(octets: bytes, magic: int, name: str) -> None:
     if len(octets) < WORD_OCTETS:

@@ -1,9 +1,10 @@
 """`vde guest BOARD`: an emulated machine in this process: no root, no other emulator."""
 
 import argparse
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,23 @@ def board_parser(spec: "BoardSpec") -> argparse.ArgumentParser:
     running.add_argument("--restore", type=Path, metavar="FILE", help="go on from there; give the same options")
     running.add_argument("--gdb", default="", metavar="ADDR", help="[HOST:]PORT (of the loopback) or a socket's path")
     running.add_argument("--gdb-wait", action="store_true", help="start when a debugger says so")
+    if spec.points:
+        running.add_argument(
+            "--break",
+            dest="breaks",
+            action="append",
+            default=[],
+            metavar="PLACE",
+            help="end there, with status 12, and say where: SYMBOL[+OFFSET] or ADDRESS; several are possible",
+        )
+        running.add_argument(
+            "--trace",
+            action="append",
+            default=[],
+            metavar="RANGE",
+            help="a line for every access: SYMBOL|ADDRESS[+OCTETS], and ,r or ,w for reads or writes only",
+        )
+        running.add_argument("--trace-file", type=Path, metavar="FILE", help="where they go (standard error)")
     running.add_argument("--name", default="", metavar="TEXT", help="shown by switches and in messages")
     return parser
 
@@ -193,10 +211,13 @@ def _boots_images(spec: "BoardSpec") -> bool:
 
 
 def _run(spec: "BoardSpec", args: argparse.Namespace) -> int:
+    import dataclasses
+
     import trio
 
     from emulators.gdb.server import serve
     from emulators.guest.chance import Seeded
+    from emulators.guest.points import Points
     from emulators.guest.session import Session, Setup
     from plugs.surroundings import Here
     from switch.notify import notify_ready, notify_status
@@ -241,11 +262,31 @@ def _run(spec: "BoardSpec", args: argparse.Namespace) -> int:
         screen=screen,
         random=None if args.seed is None else Seeded(args.seed).octets,
     )
+    breaks, traces = getattr(args, "breaks", []), getattr(args, "trace", [])
+    if args.gdb and (breaks or traces):
+        raise ConfigError("--gdb: the debugger sets breakpoints then; --break and --trace are for runs without it")
     if args.gdb_wait and not args.gdb:
         raise ConfigError("--gdb-wait: without --gdb nobody could start the guest")
     here = Here(args.name or f"vde guest {spec.name}", warn)
-    session = Session(lambda outside: spec.build(params, outside), setup, here, notify_ready, serve, notify_status)
-    return _status(trio.run(session.run))
+    with _trace_file(getattr(args, "trace_file", None), warn) as show:
+        points = Points(breaks, traces, show) if breaks or traces else None
+        setup = dataclasses.replace(setup, points=points)
+        session = Session(lambda outside: spec.build(params, outside), setup, here, notify_ready, serve, notify_status)
+        return _status(trio.run(session.run))
+
+
+@contextlib.contextmanager
+def _trace_file(path: Path | None, warn: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
+    """What shows lines of traces."""
+    if path is None:
+        yield warn
+        return
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--trace-file {path}: {error.strerror}") from None
+    with file:
+        yield lambda line: print(line, file=file)
 
 
 def _read_foreign(
@@ -263,7 +304,7 @@ def _read_foreign(
 
 
 def _status(result: "Result") -> int:
-    from emulators.machine import Fault, Halted, PoweredOff
+    from emulators.machine import Broken, Fault, Halted, PoweredOff
 
     if result.caught is not None:
         return 128 + result.caught
@@ -273,6 +314,9 @@ def _status(result: "Result") -> int:
         case Halted(code, text):
             print(f"vde guest: the guest has halted{f': {text}' if text else ''}", file=sys.stderr)
             return code & 0xFF
+        case Broken(text):
+            print(f"vde guest: breakpoint: {text}", file=sys.stderr)
+            return status.BREAKPOINT
         case Fault(text):
             print(f"vde guest: the guest cannot go on: {text}", file=sys.stderr)
             return status.FAILED

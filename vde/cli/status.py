@@ -8,6 +8,7 @@ FAILED = 1
 USAGE = 2
 CHECK_FAILED = 3
 NOT_RUNNING = 4
+BREAKPOINT = 12  # vde guest --break; 10 and 11 are uMPS3's
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 

@@ -96,6 +96,10 @@ class Processors(Engine[_native.Umps]):
         """The processor whose turn it is: at an `Mmio` exit, the one that makes the access."""
         return self._native.current
 
+    def last_pc(self, cpu: int = 0) -> int:
+        """Where the instruction is that a processor executed last: behind a watchpoint, the one that met it."""
+        return self._native.last_pc(cpu)
+
     @property
     def interval_timer(self) -> int:
         """The interval timer as the present instruction sees it. Setting it drives no line."""

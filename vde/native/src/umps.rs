@@ -111,6 +111,10 @@ impl Umps {
         self.with(py, |processors| processors.set_interval_timer_cpu(cpu)).map_err(raised)
     }
 
+    fn last_pc(&self, py: Python<'_>, cpu: u32) -> PyResult<u32> {
+        self.with(py, |processors| processors.last_pc(cpu)).map_err(raised)
+    }
+
     fn skip(&self, py: Python<'_>, ticks: u64) -> PyResult<()> {
         self.with(py, |processors| processors.skip(ticks)).map_err(raised)
     }

@@ -67,6 +67,11 @@ impl Processors {
         Ok(())
     }
 
+    /// Where the instruction is that a processor executed last: behind a watchpoint, the one that touched it. Not state.
+    pub fn last_pc(&self, cpu: u32) -> Result<u32, Refused> {
+        Ok(self.cpus[self.check_number(cpu)?].branch_pc)
+    }
+
     /// Whose turn it is: who made the access that the last exit told.
     pub fn current(&self) -> u32 {
         (self.position % self.cpus.len()) as u32
