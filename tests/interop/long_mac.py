@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -116,6 +117,43 @@ def test_three_worlds_reach_each_other(short_path: Path) -> None:
             assert f"check {check}: ok" in output
         labs.vde("down")
         labs.assert_nothing_is_left()
+
+
+def warnings(log: str) -> set[str]:
+    """Lines of `dmesg -r` whose level is warning or worse, without times, numbers and addresses."""
+    found = set()
+    for line in log.splitlines():
+        match = re.fullmatch(r"<(\d+)>(?:\[ *[0-9.]+\] )?(.*)", line)
+        if match is not None and int(match[1]) & 7 <= 4:
+            found.add(re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{8}\b|\d+", "#", match[2]))
+    return found
+
+
+def test_the_kernel_complains_of_nothing_that_it_does_not_on_qemu(need_tool: NeedTool) -> None:
+    """By its log's levels; QEMU's comes by OpenBIOS, so ours is taken both ways."""
+    image = ppc_image.find()
+    words = f"{image.words} log_buf_len=1M"
+    command = [need_tool("qemu-system-ppc"), "-M", "g3beige", "-m", "128", "-nographic", "-monitor", "none"]
+    command += ["-serial", "stdio", "-no-reboot", "-nic", "none", "-device", "pcnet,romfile="]
+    command += ["-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", words]
+    logs = {}
+    with ConsoleGuest(command) as guest:
+        guest.wait_for(image.ready)
+        logs["qemu"] = guest.shell("dmesg -r")
+    for how, params in {
+        "tree": mac.Params(kernel=image.kernel, initrd=image.initrd, append=words, nics=("pcnet",)),
+        "openbios": mac.Params(
+            kernel=image.kernel, initrd=image.initrd, append=words, nics=("pcnet",), firmware="openbios"
+        ),
+    }.items():
+        ours = Dialogue(params, Bench(nic_count=1))
+        ours.wait_for(image.ready, seconds=60)
+        ours.type("dmesg -r; echo re''ad\n")
+        logs[how] = ours.wait_for("read\n")
+    for log in logs.values():
+        assert re.search(r"<\d+>.*Linux version", log), log[:500]
+    for how in ("openbios", "tree"):
+        assert not warnings(logs[how]) - warnings(logs["qemu"])
 
 
 def client_program(words: str) -> bytes:
