@@ -156,6 +156,31 @@ def test_the_kernel_complains_of_nothing_that_it_does_not_on_qemu(need_tool: Nee
         assert not warnings(logs[how]) - warnings(logs["qemu"])
 
 
+MISTAKES = ("dir cd:", "dir cd:,\\\\nothing", "dir cd:\\", "boot cd:,\\\\nothing", "load hd:", "1 2 + .")
+
+
+def test_openbios_takes_mistakes_about_discs_as_on_qemu(need_tool: NeedTool, tmp_path: Path) -> None:
+    """A blank disc: the same complaints, and the prompt again."""
+    file = tmp_path / "blank.iso"
+    file.write_bytes(bytes(1 << 20))
+    command = [need_tool("qemu-system-ppc"), "-M", "g3beige", "-m", "128", "-nographic", "-monitor", "none"]
+    command += ["-serial", "stdio", "-nic", "none", "-prom-env", "auto-boot?=false", "-cdrom", str(file)]
+    ours = Dialogue(
+        mac.Params(boot="prompt", disks=("cdrom",)), Bench(disk_list=[MemoryDisk(bytes(1 << 20), readonly=True)])
+    )
+    ours.wait_for("0 > ")
+    with ConsoleGuest(command) as qemu:
+        assert qemu.process.stdin is not None
+        at = qemu.wait_for("0 > ")
+        for line in MISTAKES:
+            qemu.process.stdin.write(f"{line}\n".encode())
+            qemu.process.stdin.flush()
+            end = qemu.wait_for("0 > ", at)
+            ours.type(f"{line}\n")
+            assert ours.wait_for("0 > ") == qemu.transcript[at : end - 4].decode().replace("\r", "")
+            at = end
+
+
 def client_program(words: str) -> bytes:
     """An ELF file that has Open Firmware interpret `words`."""
     base = 0x100000
