@@ -51,7 +51,8 @@ test-oracles: $(VENV)/.built
 test-programs: $(VENV)/.built
 	@setup/install-packages test programs
 	$(PYTEST) -rs tests/interop/long_kvm_unit_tests.py tests/interop/long_v86_tests.py \
-		tests/interop/long_i386_programs.py tests/interop/long_valgrind_programs.py tests/interop/long_i386_testfloat.py
+		tests/interop/long_i386_programs.py tests/interop/long_valgrind_programs.py tests/interop/long_i386_testfloat.py \
+		tests/interop/long_mips_ppc_testfloat.py
 	FLOAT_CASES=2000 $(PYTEST) tests/interop/test_i386_float.py
 
 test-pc: $(VENV)/.built
