@@ -54,6 +54,10 @@ C1 = 0x200
 ENTER_MMX = {"MASKMOVQ", "CVTPI2PS", "CVTPS2PI", "CVTTPS2PI", "CVTPD2PI", "CVTTPD2PI"}
 """AMD's enter MMX state before they raise an exception, and CVTPI2PS of memory does not enter it at all (SDM volume 2
 has both otherwise): in these cases the x87 registers are not compared."""
+ALIGNMENT_FIRST = {"MASKMOVQ", "MASKMOVDQU", "ENTER", "MOVUPS", "MOVUPD", "MOVDQU"}
+"""Tried without AC: AMD's check alignment before the page, and in moves of 16 octets (SDM: as a model likes)."""
+MASKED_STORES = {"MASKMOVQ", "MASKMOVDQU"}
+"""SDM volume 2: whether a mask of zeros has page faults is the model's own. Ours has none, AMD's have."""
 
 
 def is_far(form: Form) -> bool:
@@ -147,7 +151,7 @@ def make(form: Form, chance: random.Random) -> Before:
             if registers[number] < DATA or registers[number] >= DATA + DATA_OCTETS:
                 registers[number] = chance.randrange(-512, 512) & 0xFFFF_FFFF
     flags = 0x202 | chance.getrandbits(12) & (ARITHMETIC | DF)
-    if chance.random() < 0.03 and form.mnemonic != "maskmovq":  # AMD's check its alignment before its page
+    if chance.random() < 0.03 and form.mnemonic.upper() not in ALIGNMENT_FIRST:
         flags |= AC
     return Before(bytes(octets), tuple(value & 0xFFFF_FFFF for value in registers), flags, image(chance), bytes(window))
 
@@ -252,6 +256,8 @@ def modrm_of(form: Form, case: Before) -> int:
 
 def differences(form: Form, case: Before, ours: After, theirs: After) -> list[str]:
     wrong = []
+    if form.mnemonic.upper() in MASKED_STORES and (ours.vector, theirs.vector) == (None, PAGE_FAULT):
+        return []
     if ours.vector != theirs.vector:
         return [f"vector {ours.vector}, not {theirs.vector}"]
     if ours.eip != theirs.eip:
