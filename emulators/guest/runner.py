@@ -179,9 +179,9 @@ class Runner:
             outcome = machine.run_for(ticks, skip_idle=False)
             match outcome:
                 case Done() | Kicked():
-                    self._look(waits=False)
+                    self._look()
                 case Idle(until):
-                    self._look(waits=until is None)
+                    self._look(waits=True, for_ever=until is None)
                     self._wait(until)
                 case Debugged() if self._points is not None:
                     broken = self._points.met(machine, outcome)
@@ -203,8 +203,11 @@ class Runner:
                 case end:
                     return end
 
-    def _look(self, *, waits: bool) -> None:
-        if self.on_spin is not None and (text := self._spin.look(self.machine, waits=waits)) is not None:
+    def _look(self, *, waits: bool = False, for_ever: bool = False) -> None:
+        if self.on_spin is None:
+            return
+        text = self._spin.look(self.machine, waits=waits, for_ever=for_ever)
+        if text is not None:
             self.on_spin(text)
 
     def _tell(self, input_: Input) -> None:

@@ -1,8 +1,8 @@
 """Does the guest hang? A processor that stays in a few octets of code with interrupts off, for seconds, does no work.
 
 Theory: the processor's state is looked at `SAMPLES` times, a second of virtual time apart; a guest that lets
-interrupts in at any of them, or is somewhere else, is at work. One that waits with interrupts off (HLT) is told apart:
-nothing will wake it. Kernels that panic without a restart end in either way.
+interrupts in at any of them, or is somewhere else, is at work; so is one that waited in between (HLT, WAIT). One that
+waits with interrupts off is told apart: nothing will wake it. Kernels that panic without a restart end in either way.
 
 A MIPS that handles an exception all that time (Status.EXL) is where that one happened: a handler that faults itself
 begins again and again, wherever its code is.
@@ -22,13 +22,15 @@ REACH_OCTETS: Final = 256
 """Chosen: loops that wait are a few instructions; decompressors, which work with interrupts off, are longer."""
 EFLAGS_IF: Final = 1 << 9  # Intel SDM vol. 1, 3.4.3
 MSR_EE: Final = 1 << 15  # PowerPC: PEM table 2-5
-STATUS_IE, STATUS_EXL, STATUS_EXL_ERL = 1, 2, 6  # MD00090 table 9.28
+STATUS_IE, STATUS_EXL, STATUS_EXL_ERL, STATUS_IM = 1, 2, 6, 0xFF00  # MD00090 table 9.28
 
 
-def interrupts_off(state: Mapping[str, Any]) -> bool | None:
-    """None: the state does not tell."""
+def interrupts_off(state: Mapping[str, Any], *, waits: bool = False) -> bool | None:
+    """None: the state does not tell. `waits`: a 24K's WAIT ends for what the mask lets through (Config7.WII)."""
     if "eflags" in state:
         return not state["eflags"] & EFLAGS_IF
+    if "errorepc" in state and waits:
+        return not state["status"] & STATUS_IM
     if "errorepc" in state:
         return bool(state["status"] & (STATUS_IE | STATUS_EXL_ERL) != STATUS_IE)
     if "msr" in state:
@@ -55,29 +57,38 @@ class SpinWatch:
         self._next_tick = 0
         self._first: int | None = None
         self._samples = 0
+        self._waited = False
         self.text = ""
 
-    def look(self, machine: Machine, *, waits: bool) -> str | None:
+    def look(self, machine: Machine, *, waits: bool = False, for_ever: bool = False) -> str | None:
         """To be called between runs of the machine.
+
+        Args:
+            machine: which.
+            waits: for an interrupt, at this moment.
+            for_ever: no device will do anything by itself.
 
         Returns:
             What is to be told now, "" if what was told is over; None: nothing has changed.
         """
         tick = machine.cpu.ticks
-        if not waits and self._next_tick - machine.ticks_hz <= tick < self._next_tick:
+        self._waited |= waits
+        if not for_ever and self._next_tick - machine.ticks_hz <= tick < self._next_tick:
             return None
         self._next_tick = tick + machine.ticks_hz
         state = machine.cpu.state()
         pc, handled = place(state), exception_at(state)
         here = pc if handled is None else handled
-        if not interrupts_off(state):
+        works = not interrupts_off(state, waits=waits) or (self._waited and not waits)
+        self._waited = waits
+        if works:
             self._first, self._samples = None, 0
         elif self._first is None or abs(here - self._first) >= REACH_OCTETS:
             self._first, self._samples = here, 1
         else:
             self._samples += 1
         text = ""
-        if waits and self._first is not None:
+        if waits and (self._samples >= SAMPLES or (for_ever and not works)):
             text = f"waits with interrupts off, at pc {_name(machine, pc)}"
         elif self._samples >= SAMPLES:
             text = self.text if self.text.startswith("spinning") else f"spinning at pc {_name(machine, pc)}"

@@ -455,7 +455,7 @@ def test_a_tlb_handler_that_misses_the_tlb_itself_is_told_as_spinning(tmp_path: 
     told = []
     for _ in range(2 * SAMPLES):
         assert machine.run_for(machine.ticks_hz) == Done()
-        told.append(watch.look(machine, waits=False))
+        told.append(watch.look(machine))
     text = next(text for text in told if text is not None)
     assert text.startswith("spinning at pc 0x80")
     assert re.search(r", in the exception at pc 0x801000[0-9a-f]{2} \(start", text)
