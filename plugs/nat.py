@@ -14,13 +14,13 @@ shown by the link's state. They differ:
 
 | | passt | libslirp |
 |---|---|---|
-| guests | one: the last that sent gets the answers | many |
+| guests | 32, each served by a process | many |
 | restrict, hostname, domain, mru, tftp-…, bootfile, unixfwd, cmdfwd, dns=ADDRESS, dns6 | refused by name | yes |
-| tcpfwd, udpfwd | to the one guest | to any guest |
+| tcpfwd, udpfwd | to the first guest that asks | to any guest |
 | prefix of host6 | 64 | any |
 | name server, told by DHCP | the host's own, or the gateway where that is on loopback | dns |
 | the host needs | a default route (of IPv6 for IPv6) | nothing |
-| is | a process, `nobody` if we are root | in this process |
+| is | a process a guest, `nobody` if we are root | in this process |
 
 Peers: Debian's vde_plug with `slirp://` gives guests the same network (`slirp://` here takes its options).
 Not supported: ICMP beyond echo, other protocols than TCP and UDP, multicast beyond the network.
@@ -33,8 +33,9 @@ from dataclasses import dataclass
 from plugs.parts.libslirp import PACKAGE as LIBSLIRP_PACKAGE
 from plugs.parts.libslirp import load
 from plugs.parts.nat_plan import NatOptions, Plan, plan
-from plugs.parts.passt_link import PACKAGE as PASST_PACKAGE
-from plugs.parts.passt_link import is_installed, open_passt_link, refusals
+from plugs.parts.passt_link import open_passt_link
+from plugs.parts.passt_process import PACKAGE as PASST_PACKAGE
+from plugs.parts.passt_process import is_installed, refusals
 from plugs.parts.slirp_link import open_slirp_link
 from vde.errors import ConfigError
 from vde.link import Link

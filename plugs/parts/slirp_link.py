@@ -13,6 +13,7 @@ import trio
 from plugs.parts.beside import running
 from plugs.parts.libslirp import Network, Slirp
 from plugs.parts.nat_plan import Plan
+from plugs.parts.router_door import is_addressed
 from vde.errors import ConfigError, LinkClosed
 from vde.frame import HEADER_OCTETS, TAG_OCTETS
 from vde.link import FRAMES_PER_BATCH, SHORTEST_OCTETS, Link
@@ -45,7 +46,8 @@ class SlirpLink(Link):
             elif len(frame) > self.mtu_octets:
                 self.counters.drop_out("oversize")
             else:
-                self._slirp.input(frame)
+                if is_addressed(frame):
+                    self._slirp.input(frame)
                 self.counters.sent(len(frame))
         self._tell()
         self._sleep.cancel()  # what it waits for may be another thing now

@@ -5,12 +5,17 @@ The guest is a tap in a namespace with busybox's DHCP client; the host is `tests
 
 import ast
 import contextlib
+import functools
+import hashlib
 import os
+import random
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,6 +23,7 @@ import trio
 
 from plugs.registry import open_link
 from tests.interop.namespaces import in_namespace
+from tests.lab_runner import LabRunner
 from tests.plugs.surroundings import TestSurroundings
 from tests.plugs.test_nat import arp_answer
 from tests.tools import NeedTool
@@ -222,6 +228,59 @@ def test_guests_reach_unix_sockets_and_commands(
                     finally:
                         client.kill()
             assert guest.run("sh", "-c", "echo guest | busybox nc 10.0.2.5 7002").strip() == "guest, too"
+
+
+@pytest.fixture
+def labs(short_path: Path) -> Iterator[LabRunner]:
+    with LabRunner(short_path, fake_guests=False) as runner:
+        yield runner
+
+
+TWO_GUESTS = """
+nodes:
+  sw: {{kind: switch}}
+  gw: {{kind: plug, vnl: "nat:///engine={engine}"}}
+  a: {{kind: view, ipv4: 10.0.2.21/24, gateway: 10.0.2.2}}
+  b: {{kind: view, ipv4: 10.0.2.22/24, gateway: 10.0.2.2}}
+links: [gw -- sw, a -- sw, b -- sw]
+checks:
+  a-to-b: {{node: a, ping: b, count: 1, within: 30s}}
+  a-fetches: {{node: a, within: 30s, console: {{send: "{fetch}\\n", expect: "{sum}"}}}}
+  b-fetches: {{node: b, within: 30s, console: {{send: "{fetch}\\n", expect: "{sum}"}}}}
+"""
+
+
+@pytest.mark.parametrize("engine", ["passt", "libslirp"])
+def test_two_guests_of_one_switch_fetch_at_the_same_time(engine: str, labs: LabRunner, need_tool: NeedTool) -> None:
+    """Frames of one went to the other, and what they said to one another was answered by the router."""
+    if engine == "passt":
+        need_tool("passt")
+    octets = random.Random(engine).randbytes(4 << 20)
+    (labs.directory / "file").write_bytes(octets)
+    handler = functools.partial(QuietHandler, directory=labs.directory)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, served(server) as port:
+        fetch = f"wget -qO - http://10.0.2.2:{port}/file | sha256sum"
+        labs.write(TWO_GUESTS.format(engine=engine, fetch=fetch, sum=hashlib.sha256(octets).hexdigest()))
+        output = labs.vde("up", "--until-checked")
+    for check in ("a-to-b", "a-fetches", "b-fetches"):
+        assert f"check {check}: ok" in output
+    labs.assert_nothing_is_left()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def served(server: ThreadingHTTPServer) -> Iterator[int]:
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
 
 
 async def test_qemus_plug_serves_a_passt_that_somebody_else_started(short_path: Path, need_tool: NeedTool) -> None:

@@ -10,13 +10,17 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scapy.layers.inet import ICMP, IP
+from scapy.layers.l2 import Ether
 
 from plugs import nat
-from plugs.parts import libslirp, passt_link
+from plugs.parts import libslirp, passt_process
 from plugs.parts.nat_plan import Forward, NatOptions, Service, plan
-from plugs.parts.passt_link import arguments, refusals
+from plugs.parts.passt_link import SILENT_S
+from plugs.parts.passt_process import addresses, arguments, refusals
 from plugs.registry import open_link
 from tests.plugs.surroundings import TestSurroundings
 from tests.plugs.test_contract import until_broken
@@ -35,8 +39,8 @@ def arp_for(address: str, guest: bytes = GUEST) -> bytes:
     )  # fmt: skip
 
 
-async def arp_answer(link: Link, address: str, guest: bytes = GUEST) -> bytes:
-    """The Ethernet address that answers."""
+async def arp_answer(link: Link, address: str, guest: bytes = GUEST, *, only: bool = False) -> bytes:
+    """The Ethernet address that answers; `only`: as the first thing that comes."""
     await link.send([arp_for(address, guest)])
     with trio.fail_after(20):
         while True:
@@ -45,6 +49,7 @@ async def arp_answer(link: Link, address: str, guest: bytes = GUEST) -> bytes:
                     assert frame[:6] == guest
                     assert frame[28:32] == IPv4Address(address).packed
                     return frame[22:28]
+                assert not only, frame.hex(" ")
 
 
 def test_the_defaults_are_those_of_the_original() -> None:
@@ -131,7 +136,7 @@ def test_passt_is_told_everything_that_it_can_do() -> None:
     )  # fmt: skip
     made = plan(options)
     assert not refusals(made)
-    told = " ".join(arguments(made, 5, "/x"))
+    told = " ".join(arguments(made, 0, 5, "/x"))
     for part in ("-a 10.9.0.77 -n 24 -g 10.9.0.1", "-a fd00::4d -g fd00::2", "-m 1400", "-S a b", "--no-map-gw",
                  "-D none", "-t 127.0.0.1/80:8080", "-u none", "--fd 5"):  # fmt: skip
         assert part in told
@@ -151,7 +156,7 @@ async def test_engines_are_chosen_by_what_they_can_do(need_tool: NeedTool, monke
     with pytest.raises(ConfigError, match=r"passt cannot do restrict; engine=libslirp can"):
         async with open_link("nat:///restrict/engine=passt", TestSurroundings()):
             pass
-    monkeypatch.setattr(passt_link, "PROGRAM", "passt-of-nobody")
+    monkeypatch.setattr(passt_process, "PROGRAM", "passt-of-nobody")
     async with open_link("nat://", TestSurroundings()) as link:
         assert link.state()["engine"] == "libslirp"
     with pytest.raises(ConfigError, match="install the Debian package passt"):
@@ -178,22 +183,59 @@ async def test_the_gateway_answers(vnl: str, need_tool: NeedTool) -> None:
         await link.send([arp_for("10.0.2.2")])
 
 
-async def test_many_guests_of_libslirp_each_get_their_answers() -> None:
-    async with open_link("slirp:///verbose", surroundings := TestSurroundings()) as link:
-        for number in range(1, 6):
-            await arp_answer(link, "10.0.2.2", bytes([2, 0, 0, 0, 0, number]))
+@pytest.mark.parametrize("vnl", ["slirp:///verbose", "nat:///engine=passt"])
+async def test_many_guests_each_get_their_answers(vnl: str, need_tool: NeedTool) -> None:
+    if "passt" in vnl:
+        need_tool("passt")
+    async with open_link(vnl, TestSurroundings()) as link:
+        answers = {await arp_answer(link, "10.0.2.2", bytes([2, 0, 0, 0, 0, number])) for number in (1, 2, 3, 1, 2)}
+    assert answers == {b"\x52\x55\x0a\0\2\2"}
+
+
+async def test_libslirp_says_what_it_is() -> None:
+    async with open_link("slirp:///verbose", surroundings := TestSurroundings()):
+        pass
     assert "host 10.0.2.2/24" in surroundings.warnings[0]
 
 
-async def test_a_second_guest_of_passt_is_reported_once(need_tool: NeedTool) -> None:
+@pytest.mark.parametrize("vnl", ["slirp://", "nat:///engine=passt"])
+async def test_what_guests_say_to_one_another_is_not_answered(vnl: str, need_tool: NeedTool) -> None:
+    """Both engines were made for one guest's line; passt answered ARP for every address, and took flooded frames."""
+    if "passt" in vnl:
+        need_tool("passt")
+    flooded = bytes(
+        Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01") / IP(src="10.0.2.15", dst="10.0.2.2") / ICMP() / b"hi"
+    )
+    async with open_link(vnl, TestSurroundings()) as link:
+        await link.send([arp_for("10.0.2.16"), flooded])
+        assert await arp_answer(link, "10.0.2.2", GUEST, only=True)
+
+
+async def test_a_second_guest_of_passt_has_an_address_of_its_own() -> None:
+    made = plan(NatOptions(tcpfwd="8080::80"))
+    assert "10.0.2.16 -n 24" in (told := " ".join(arguments(made, 1, 5, "/x")))
+    assert "-a fd00::10 " in told
+    assert "8080" not in told
+    small = plan(NatOptions(host="10.9.0.1/28", dhcp="10.9.0.2", v4=True))
+    assert [addresses(small, number) for number in (0, 1, 11)] == [
+        (IPv4Address("10.9.0.2"), None), (IPv4Address("10.9.0.4"), None), (IPv4Address("10.9.0.14"), None),
+    ]  # fmt: skip
+    assert addresses(small, 12) is None
+
+
+async def test_passt_has_no_more_guests_than_it_can_serve(
+    need_tool: NeedTool, mock_clock: trio.testing.MockClock
+) -> None:
     need_tool("passt")
-    async with open_link("nat:///engine=passt", surroundings := TestSurroundings()) as link:
-        await arp_answer(link, "10.0.2.2")
-        for number in (2, 3, 1):
-            await link.send([arp_for("10.0.2.2", bytes([2, 0, 0, 0, 0, number]))])
-        assert link.state()["several_guests"] is True
-    assert len(surroundings.warnings) == 1
-    assert "engine=libslirp" in surroundings.warnings[0]
+    vnl = "nat:///engine=passt/v4/host='10.9.0.1/28'/dhcp=10.9.0.12"
+    async with open_link(vnl, surroundings := TestSurroundings()) as link:
+        for number in range(1, 4):
+            await arp_answer(link, "10.9.0.1", bytes([2, 0, 0, 0, 0, number]))
+        await link.send([arp_for("10.9.0.1", bytes([2, 0, 0, 0, 0, 9]))] * 2)
+        assert link.statistics().dropped_out == {"no-passt": 2}
+        assert len(surroundings.warnings) == 1
+        mock_clock.jump(SILENT_S)
+        await arp_answer(link, "10.9.0.1", bytes([2, 0, 0, 0, 0, 9]))
 
 
 async def test_the_end_of_passt_is_the_end_of_the_link(need_tool: NeedTool) -> None:
