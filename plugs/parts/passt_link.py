@@ -2,7 +2,7 @@
 
 A passt serves one guest: it answers whoever sent last. So every Ethernet address that asks for the router gets
 a process (`passt_process`), the first of which is there from the beginning and has the forwards. What is the router's
-business is decided before (`router_door`).
+business is decided before (`router_door`), and pings of the router itself are answered here (`router_echo`).
 
 Limits: `GUESTS_MOST` at a time; when there are as many, a new one gets the passt of one that was silent for `SILENT_S`.
 
@@ -21,6 +21,7 @@ from plugs.parts.framed import FramedStream
 from plugs.parts.nat_plan import Plan
 from plugs.parts.passt_process import PACKAGE, PROGRAM, Passt, addresses, guest6_of, is_installed, refusals, start
 from plugs.parts.router_door import Door
+from plugs.parts.router_echo import echo_answer
 from vde.errors import ConfigError, LinkBroken, LinkClosed
 from vde.frame import format_mac
 from vde.link import SHORTEST_OCTETS, Link
@@ -29,6 +30,7 @@ from vde.plugspec import Surroundings
 FRAME_OCTETS = 65535  # passt: tap.c resets the connection after a longer one
 GUESTS_MOST = 32  # chosen
 SILENT_S = 60.0  # chosen
+ANSWERS_MOST = 16  # chosen: batches that wait to be received
 WAITING_MOST = 64  # chosen: frames, while a guest's passt starts, which takes some 20 ms
 SOURCE = slice(6, 12)
 
@@ -54,8 +56,9 @@ class PasstLink(Link):
         self._first = first
         self._warn = surroundings.warn
         self._nursery = nursery
+        self._hosts = plan.host4.packed if plan.host4 else None, plan.host6.packed if plan.host6 else None
         self._door = Door(plan.host4.ip if plan.host4 else None, plan.host6.ip if plan.host6 else None)
-        self._into, self._out_of = trio.open_memory_channel[list[bytes]](1)
+        self._into, self._out_of = trio.open_memory_channel[list[bytes]](ANSWERS_MOST)
         self._end: LinkBroken | LinkClosed | None = None
         self._guests: dict[bytes, _Guest] = {}
         self._unclaimed: _Guest | None = _Guest(0)
@@ -70,13 +73,24 @@ class PasstLink(Link):
         for frame in frames:
             if not SHORTEST_OCTETS <= len(frame) <= self.mtu_octets:
                 self.counters.drop_out("short" if len(frame) < SHORTEST_OCTETS else "oversize")
-            elif self._door.lets_in(frame):
-                lots.setdefault(frame[SOURCE], []).append(frame)
-            else:
+            elif not self._door.lets_in(frame):
                 self.counters.sent(len(frame))
+            elif (answer := echo_answer(frame, *self._hosts)) is not None:
+                self.counters.sent(len(frame))
+                self._answer(answer)
+            else:
+                lots.setdefault(frame[SOURCE], []).append(frame)
         for source, lot in lots.items():
             await self._pass_on(source, lot)
         await trio.lowlevel.checkpoint()
+
+    def _answer(self, frame: bytes) -> None:
+        try:
+            self._into.send_nowait([frame])
+        except trio.WouldBlock:
+            self.counters.drop_in("full")
+        else:
+            self.counters.received(len(frame))
 
     async def _pass_on(self, source: bytes, frames: list[bytes]) -> None:
         guest = self._guest_of(source)

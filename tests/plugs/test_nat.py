@@ -192,6 +192,19 @@ async def test_many_guests_each_get_their_answers(vnl: str, need_tool: NeedTool)
     assert answers == {b"\x52\x55\x0a\0\2\2"}
 
 
+@pytest.mark.parametrize("vnl", ["slirp://", "nat:///engine=passt"])
+async def test_the_gateway_can_be_pinged_whatever_the_kernel_lets_users_do(vnl: str, need_tool: NeedTool) -> None:
+    if "passt" in vnl:
+        need_tool("passt")
+    async with open_link(vnl, TestSurroundings()) as link:
+        gateway = await arp_answer(link, "10.0.2.2")
+        ether = Ether(dst=gateway.hex(":"), src=GUEST.hex(":"))
+        await link.send([bytes(ether / IP(src="10.0.2.15", dst="10.0.2.2") / ICMP(id=7))])
+        with trio.fail_after(20):
+            while not any(Ether(frame).haslayer(ICMP) for frame in await link.receive()):
+                pass
+
+
 async def test_libslirp_says_what_it_is() -> None:
     async with open_link("slirp:///verbose", surroundings := TestSurroundings()):
         pass
