@@ -3,7 +3,8 @@
 //! Operands and results are doubles, as registers hold them; a result of single precision is rounded once, to 24 bits
 //! and the single format's exponents. Tininess is detected before rounding (§3.3.6.2.2); an enabled overflow or
 //! underflow gives the result with an exponent that is 1536 (single: 192) less or more. Of several NaNs the first one
-//! in the order frA, frB, frC counts (§3.3.6.1.1), quieted. The generated NaN is 0x7ff8000000000000.
+//! in the order frA, frB, frC counts (§3.3.6.1.1), quieted; in single precision without the fraction's 29 bits that no
+//! single has (undefined but for frsp; processors do so). The generated NaN is 0x7ff8000000000000.
 
 /// FPSCR's exception bits (PEM table 2-4).
 pub(crate) const OX: u32 = 1 << 28;
@@ -69,6 +70,8 @@ pub(crate) struct Context {
 const SIGN: u64 = 1 << 63;
 const INFINITY: u64 = 0x7ff << 52;
 const QUIET: u64 = 1 << 51;
+/// The fraction's bits that a single has not.
+const BEYOND_SINGLE: u64 = (1 << 29) - 1;
 pub(crate) const DEFAULT_NAN: u64 = INFINITY | QUIET;
 
 pub(crate) fn is_nan(a: u64) -> bool {
@@ -170,7 +173,8 @@ impl Context {
         if operands.iter().any(|&a| is_signalling(a)) {
             self.note(VXSNAN);
         }
-        operands.iter().find(|&&a| is_nan(a)).map(|a| a | QUIET)
+        let kept = if self.single { !BEYOND_SINGLE } else { u64::MAX };
+        operands.iter().find(|&&a| is_nan(a)).map(|a| (a | QUIET) & kept)
     }
 
     /// Is it the sign of a sum that is zero?
@@ -361,7 +365,7 @@ impl Context {
     /// To single precision (frsp).
     pub(crate) fn round_to_single(&mut self, b: u64) -> u64 {
         if let Some(nan) = self.nan_of(&[b]) {
-            return nan & !0x1fff_ffff;
+            return nan;
         }
         if is_infinite(b) || is_zero(b) { b } else { self.rounded(exact(b)) }
     }
@@ -493,34 +497,6 @@ pub(crate) fn class(a: u64, single: bool) -> u32 {
     }
 }
 
-/// A single as a register holds it (PEM §D.6: load).
-pub(crate) fn widened(single: u32) -> u64 {
-    let sign = u64::from(single >> 31) << 63;
-    let (exponent, fraction) = (single >> 23 & 0xff, u64::from(single & 0x7f_ffff));
-    match (exponent, fraction) {
-        (0, 0) => sign,
-        (0, _) => {
-            let shift = fraction.leading_zeros() - 40;
-            sign | u64::from(897 - shift) << 52 | (fraction << shift & 0x7f_ffff) << 29
-        }
-        (255, _) => sign | INFINITY | fraction << 29,
-        _ => sign | u64::from(exponent + 896) << 52 | fraction << 29,
-    }
-}
-
-/// What stfs writes of a register (PEM §D.7: store).
-pub(crate) fn narrowed(double: u64) -> u32 {
-    let exponent = (double >> 52 & 0x7ff) as u32;
-    let sign = (double >> 32) as u32 & 1 << 31;
-    match exponent {
-        874..=896 => {
-            let significand = (double & 0x000f_ffff_ffff_ffff | 1 << 52) >> 29;
-            sign | (significand >> (897 - exponent)) as u32
-        }
-        _ => (double >> 32) as u32 & 0xc000_0000 | (double >> 29) as u32 & 0x3fff_ffff,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -601,15 +577,30 @@ mod tests {
     }
 
     #[test]
-    fn singles_go_to_memory_and_back() {
-        for bits in (0..=u32::MAX).step_by(65_521).chain([1, 0x7f_ffff, 0x80_0000, 0x7f80_0000, 0x7f80_0001]) {
-            assert_eq!(narrowed(widened(bits)), bits);
-            let single = f32::from_bits(bits);
+    fn singles_stay_as_they_are() {
+        for bits in (0..=u32::MAX).step_by(65_521) {
+            let single = f64::from(f32::from_bits(bits));
             if !single.is_nan() {
-                assert_eq!(widened(bits), f64::from(single).to_bits());
-                assert_eq!(context().round_to_single(f64::from(single).to_bits()), f64::from(single).to_bits());
+                assert_eq!(context().round_to_single(single.to_bits()), single.to_bits());
             }
         }
+    }
+
+    #[test]
+    fn nans_of_singles_are_cut() {
+        let (nan, one) = (0x7ff7_ffff_ffff_ffff, 0x3ff0_0000_0000_0000);
+        let mut single = Context { single: true, ..context() };
+        let results = [
+            single.add(nan, one),
+            single.sub(one, nan),
+            single.mul(one, nan),
+            single.div(nan, one),
+            single.mul_add(one, one, nan, false, false),
+            single.round_to_single(nan),
+        ];
+        assert_eq!(results, [0x7fff_ffff_e000_0000; 6]);
+        assert_eq!(single.noticed, VXSNAN);
+        assert_eq!(context().add(nan, one), 0x7fff_ffff_ffff_ffff);
     }
 
     #[test]

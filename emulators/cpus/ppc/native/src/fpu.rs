@@ -6,6 +6,7 @@ use crate::exception::{FP_UNAVAILABLE, ILLEGAL};
 use crate::float::{self, Context, Rounding, VXCVI, VXIDI, VXIMZ, VXISI, VXSNAN, VXSQRT, VXVC, VXZDZ, XX, ZX};
 use crate::op::{Op, RC};
 use crate::registers::msr;
+use crate::single;
 use crate::table::{Format, Insn, field};
 use guest_memory::Memory;
 
@@ -65,7 +66,7 @@ impl Cpu {
             Insn::Lfs | Insn::Lfsx | Insn::Lfsu | Insn::Lfsux => {
                 updates = matches!(op.insn, Insn::Lfsu | Insn::Lfsux);
                 let value = self.load(memory, ea, 4)? as u32;
-                self.fpr[number] = float::widened(value.swap_bytes());
+                self.fpr[number] = single::widened(value.swap_bytes());
             }
             Insn::Lfd | Insn::Lfdx | Insn::Lfdu | Insn::Lfdux => {
                 updates = matches!(op.insn, Insn::Lfdu | Insn::Lfdux);
@@ -73,7 +74,7 @@ impl Cpu {
             }
             Insn::Stfs | Insn::Stfsx | Insn::Stfsu | Insn::Stfsux => {
                 updates = matches!(op.insn, Insn::Stfsu | Insn::Stfsux);
-                let value = float::narrowed(self.fpr[number]).swap_bytes();
+                let value = single::narrowed(self.fpr[number]).swap_bytes();
                 self.store(memory, ea, 4, value.into(), !updates)?;
             }
             Insn::Stfiwx => {

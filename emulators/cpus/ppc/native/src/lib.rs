@@ -36,6 +36,7 @@ mod interpreter;
 mod mmu;
 mod op;
 mod registers;
+mod single;
 mod snapshot;
 mod soft;
 mod special;
