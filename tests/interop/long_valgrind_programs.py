@@ -77,7 +77,7 @@ PPC = (
         "jm-insns",
         frozenset({FSQRT}),
         "fsqrt",
-        1347,
+        1415,
     ),
     # popcntb came with POWER5
     Case("jm-int", "jm-int.stdout.exp", JM, ("-i",), "jm-insns", frozenset({POPCNTB}), "popcntb [0-9a-f]", 633),

@@ -29,6 +29,7 @@ pub use engine_contract::exit;
 
 mod access;
 pub mod disassemble;
+mod exact;
 mod exception;
 mod float;
 mod fpu;
