@@ -32,6 +32,8 @@ def nat_vnl(name: str, said: Mapping[str, Any], nodes: Mapping[str, AnyNode], co
     if ipv6 is not None and ipv4 is None:
         options.append("v6")
     options += [f"{key}=off" for key in ("dhcp", "dns") if said.get(key) is False]
+    if (engine := said.get("engine")) not in (None, "auto"):
+        options.append(f"engine={engine}")
     networks = [interface.network for interface in (ipv4, ipv6) if interface is not None] or [USUAL_IPV4.network]
     forwards: dict[str, list[str]] = {"tcp": [], "udp": []}
     for text in said.get("ports") or ():

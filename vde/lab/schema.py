@@ -227,6 +227,9 @@ class NodeOptions(Said):
         default=None,
         description="qemu, uml, malta, pc, mac, view, tap, bridge, nat: ADDRESS/PREFIX of eth0, or of the host's one.",
     )
+    engine: Literal["auto", "passt", "libslirp"] | None = Field(
+        default=None, description="nat: who does it; by default passt, where that can do what is asked."
+    )
     dhcp: bool | None = Field(default=None, description="nat: lend addresses by DHCP; by default true.")
     dns: bool | None = Field(default=None, description="nat: answer DNS queries as the host does; by default true.")
     ports: Annotated[list[Annotated[str, forms.FORWARD]], Field(max_length=MOST_FORWARDS)] | None = Field(
@@ -292,7 +295,7 @@ KEYS_OF_KIND: Mapping[str, frozenset[str]] = {
     "umps3": COMMON_KEYS | {"config", "nics", "clock"},
     "bochs": COMMON_KEYS | {"memory", "cpu", "disks", "boot", "nics", "config"},
     "pearpc": COMMON_KEYS | {"memory", "cpu", "disks", "kernel", "cmdline", "nics", "config"},
-    "nat": COMMON_KEYS | {"ipv4", "ipv6", "dhcp", "dns", "ports"},
+    "nat": COMMON_KEYS | {"ipv4", "ipv6", "dhcp", "dns", "engine", "ports"},
     "plug": COMMON_KEYS | {"vnl"},
 }
 

@@ -65,6 +65,7 @@ KINDS = st.fixed_dictionaries(
         "nics": st.sampled_from(["pcnet", {"eth0": None}, {"eth0": {"model": "virtio"}, "eth1": "ne2k"}]),
         "labels": st.just({"a": 1, "b": True}),
         "dhcp": st.booleans(),
+        "engine": st.sampled_from(["auto", "passt", "libslirp"]),
         "ports": st.sampled_from([["8080:a:80"], ["127.0.0.1:53:b:53/udp"], []]),
         "command": st.sampled_from(["exec sleep 1", ["sleep", "1"]]),
         "time-offset": st.sampled_from(["-30d", "+2h", "1s"]),
