@@ -32,7 +32,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     pulling = commands.add_parser("pull", help="fetch, verify and assemble images; nothing to do if they are cached")
     pulling.add_argument("names", nargs="*", metavar="NAME", help=f"an image: {', '.join(sorted(RECIPES))}")
-    pulling.add_argument("--all", action="store_true", help="all known images")
+    pulling.add_argument("--all", action="store_true", help="all known images; one that fails does not stop the others")
     pulling.add_argument("--refresh", action="store_true", help="look for newer packages even if the image is cached")
     pulling.add_argument("--sources", type=Path, metavar="FILE", help="apt sources to use in place of the machine's")
 
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         case "list":
             return _list(args.json)
         case "pull":
-            return _pull(_names(args), args.refresh, args.sources)
+            return _pull(_names(args), args.refresh, args.sources, every=args.all)
         case "build":
             return _pull(args.names, args.refresh, args.sources)
         case "path":
@@ -115,9 +115,12 @@ def _list(as_json: bool) -> int:
     return 0
 
 
-def _pull(names: list[str], refresh: bool, sources_file: Path | None) -> int:
+def _pull(names: list[str], refresh: bool, sources_file: Path | None, *, every: bool = False) -> int:
+    """One after the other. If it is `every` image, one that cannot be had does not keep the others from being made."""
     from vde.image import store
+    from vde.image.errors import ImageError
 
+    status = 0
     for name in names:
         display = Display()
         try:
@@ -126,11 +129,18 @@ def _pull(names: list[str], refresh: bool, sources_file: Path | None) -> int:
             display.clear()
             print(f"vde image: interrupted; 'vde image pull {name}' takes it up again", file=sys.stderr)
             return 130
+        except (ConfigError, ImageError) as error:
+            if not every:
+                raise
+            display.clear()
+            print(f"vde image: {error}", file=sys.stderr)
+            status = 1
+            continue
         finally:
             display.clear()
         size = (image.kernel.stat().st_size + image.initrd.stat().st_size) / 1e6
         print(f"{name}: Linux {image.kernel_version} for {image.architecture}, {size:.1f} MB, ready", file=sys.stderr)
-    return 0
+    return status
 
 
 def _path(name: str, kernel: bool, initrd: bool) -> int:

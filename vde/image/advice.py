@@ -7,9 +7,13 @@ from collections.abc import Sequence
 _ADVICE = (
     (r"No space left on device|Disk quota exceeded", "the disk is full: make room in the cache directory"),
     (
+        r"does not have a Release file|Failed to fetch \S+Release +[45]\d\d",
+        "there is no such archive or suite at this address, or something on the way refuses it",
+    ),
+    (
         r"NO_PUBKEY|EXPKEYSIG|not signed|signature|GPG error|Signed-By",
-        "the archive's signature could not be verified: install or upgrade the package debian-archive-keyring; "
-        "an unsigned archive is never used",
+        "the archive's signature could not be verified: install or upgrade the package debian-archive-keyring "
+        "(Debian ports: debian-ports-archive-keyring); an unsigned archive is never used",
     ),
     (
         r"Hash Sum mismatch|unexpected size|Mirror sync",

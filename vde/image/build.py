@@ -1,5 +1,6 @@
 """From verified packages to a kernel and an initrd, all in memory."""
 
+import lzma
 import re
 import tempfile
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from vde.image.recipe import Recipe
 
 _KERNEL_OCTETS_MAX = 64 << 20  # chosen, as the next two: about ten times what they are
 _MODULE_OCTETS_MAX = 32 << 20
+_XZ_OCTETS_MAX = 128 << 20  # memory of the decoder; `xz -9` needs 65 MiB
 _BUSYBOX_OCTETS_MAX = 24 << 20
 _BUILTIN_OCTETS_MAX = 4 << 20
 _LIBRARY_OCTETS_MAX = 32 << 20
@@ -42,16 +44,18 @@ class Product:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where things are in the kernel's package: the kernel, in words too; the directory of the modules' versions."""
+    """Where things are in the kernel's package: the kernel, in words too; the directories of the modules' versions."""
 
     kernel: re.Pattern[str]
     shown: str
-    modules: str
+    modules: tuple[str, ...]
 
 
 _LAYOUTS = {
-    "machine": _Layout(re.compile(r"boot/vmlinu[xz]-([^/]+)"), "boot/vmlinuz-* or boot/vmlinux-*", "lib/modules/"),
-    "uml": _Layout(re.compile(r"usr/bin/linux\.uml"), "usr/bin/linux.uml", "usr/lib/uml/modules/"),
+    "machine": _Layout(
+        re.compile(r"boot/vmlinu[xz]-([^/]+)"), "boot/vmlinuz-* or boot/vmlinux-*", ("lib/modules/", "usr/lib/modules/")
+    ),
+    "uml": _Layout(re.compile(r"usr/bin/linux\.uml"), "usr/bin/linux.uml", ("usr/lib/uml/modules/",)),
 }
 
 
@@ -122,19 +126,22 @@ def _unpack(deb: Path, layout: _Layout, spool: BinaryIO, report: Callable[[float
         size = deb.stat().st_size
         for count, member in enumerate(read_files(file)):
             path = member.path
+            top = next((top for top in layout.modules if path.startswith(top)), None)
             if match := layout.kernel.fullmatch(path):
                 version = match[1] if match.groups() else version
                 if kernel_path:
                     raise WireError(f"{deb.name}: two kernels, {kernel_path} and {path}")
                 kernel_path, kernel = path, member.read(_KERNEL_OCTETS_MAX)
-            elif path.startswith(layout.modules) and path.endswith("/modules.builtin"):
-                version = version or path.removeprefix(layout.modules).split("/")[0]
+            elif top is not None and path.endswith("/modules.builtin"):
+                version = version or path.removeprefix(top).split("/")[0]
                 built_in = modules.built_in_names(member.read(_BUILTIN_OCTETS_MAX).decode("utf-8", "replace"))
-            elif path.startswith(layout.modules) and path.endswith(".ko"):
+            elif top is not None and path.endswith((".ko", ".ko.xz")):
                 content = member.read(_MODULE_OCTETS_MAX)
+                if path.endswith(".xz"):
+                    path, content = path.removesuffix(".xz"), _plain(content, path)
                 info = parse_module(content, modules.module_name(path))
                 facts[info.name] = info
-                places[info.name] = (path, spool.tell(), len(content))
+                places[info.name] = (path.removeprefix(top), spool.tell(), len(content))
                 spool.write(content)
             if count % 64 == 0:
                 report(file.tell() / size)
@@ -142,12 +149,24 @@ def _unpack(deb: Path, layout: _Layout, spool: BinaryIO, report: Callable[[float
         raise WireError(f"{deb.name}: no {layout.shown} in it")
     if not _VERSION.fullmatch(version):
         raise WireError(f"{deb.name}: the kernel's version is {version!r}")
-    base = f"{layout.modules}{version}/"
+    base = f"{version}/"
     for name, (path, offset, octets) in places.items():
         if not path.startswith(base):
             raise WireError(f"{deb.name}: {path} is for another kernel than {version}")
         places[name] = (path.removeprefix(base), offset, octets)
     return _Unpacked(version, kernel, built_in, facts, places)
+
+
+def _plain(content: bytes, path: str) -> bytes:
+    """A module that was compressed: Debian's are since 6.12."""
+    decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_OCTETS_MAX)
+    try:
+        plain = decoder.decompress(content, _MODULE_OCTETS_MAX)
+    except lzma.LZMAError as error:
+        raise WireError(f"{path}: damaged: {error}") from None
+    if not decoder.eof:
+        raise WireError(f"{path}: it is cut off, or has more than {_MODULE_OCTETS_MAX} octets")
+    return plain
 
 
 def _read_busybox(deb: Path) -> bytes:

@@ -12,7 +12,7 @@ from vde.image.advice import explain
 from vde.image.apt import Apt, Record, machine_source_files
 from vde.image.errors import ImageError
 from vde.image.progress import Progress, Step
-from vde.image.recipe import SUITE, SUITE_TITLES, Recipe
+from vde.image.recipe import SUITE, Recipe
 
 # A dependency of a metapackage: "linux-image-6.1.0-50-686 (= 6.1.176-1)"
 _KERNEL_DEPENDENCY = re.compile(r"(linux-image-[0-9][a-z0-9.+-]*)(?:\s*\(\s*=\s*([A-Za-z0-9.+:~-]+)\s*\))?")
@@ -45,9 +45,7 @@ def fetch_packages(
         ImageError: a package is not there or could not be fetched.
     """
     available = sources.read_file(sources_file) if sources_file else sources.read_sources(*machine_source_files())
-    chosen = sources.select(available, recipe.suite)
-    if not chosen and recipe.suite != SUITE:
-        chosen = sources.borrow(available, recipe.suite)
+    chosen = _choose(recipe, available, named=sources_file is not None)
     if not chosen:
         raise ConfigError(missing_source(recipe, sources_file))
     apt = Apt(work / "apt", recipe.architecture, sources.render(chosen, recipe.architecture), (inherited,))
@@ -60,7 +58,10 @@ def fetch_packages(
         apt.forget()
         index = f"the {recipe.suite} index for {recipe.architecture}"
         if complaints:
-            raise ImageError(explain(f"image {recipe.name}: {index} could not be fetched", complaints))
+            failure = f"image {recipe.name}: {index} could not be fetched"
+            if recipe.ports:
+                failure = f"{failure} from {_places(chosen)}"
+            raise ImageError(explain(failure, complaints) + _ports_advice(recipe))
         wanted = package if version is None else f"{package} {version}"
         places = ", ".join(source.origin for source in chosen)
         raise ImageError(f"image {recipe.name}: no package {wanted} in {index} (asked for by {places})")
@@ -82,6 +83,30 @@ def fetch_packages(
         text = f"downloading {record.package} ({record.octets / 1e6:.1f} MB)"
         paths.append(apt.fetch(record, work, _reporter(recipe, progress, text)))
     return Fetched(paths[0], paths[1], tuple(records), paths[2] if len(paths) > 2 else None)
+
+
+def _choose(recipe: Recipe, available: list[sources.Source], *, named: bool) -> list[sources.Source]:
+    """The sources to ask; `named`: somebody wrote them for this image."""
+    if recipe.ports and not named:
+        return sources.ports(available, recipe.suite)
+    chosen = sources.select(available, recipe.suite)
+    if not chosen and not named and recipe.suite != SUITE:
+        chosen = sources.borrow(available, recipe.suite)
+    return chosen
+
+
+def _places(chosen: list[sources.Source]) -> str:
+    return ", ".join(sorted({uri for source in chosen for uri in source.uris}))
+
+
+def _ports_advice(recipe: Recipe) -> str:
+    """What else there is for those who do not reach Debian ports."""
+    if not recipe.ports:
+        return ""
+    return (
+        f"\nAnother mirror of Debian ports can be named: vde image pull --sources FILE {recipe.name}; "
+        "vde image build linux-ppc makes a kernel of this kind without it"
+    )
 
 
 def _reporter(recipe: Recipe, progress: Progress, text: str) -> Callable[[float], None]:
@@ -115,12 +140,14 @@ def missing_source(recipe: Recipe, sources_file: Path | None) -> str:
     asked = f"{sources_file} has" if sources_file else f"this machine ({system}) has"
     suite = recipe.suite
     suites = f"{suite} {suite}-updates" if suite == SUITE else suite
-    return f"""image {recipe.name} is made of packages of {SUITE_TITLES[suite]}, and {asked} no apt source of it.
-Write these lines into a file, say {suite}.sources, with the address of a mirror of Debian near you:
+    archive = "Debian ports" if recipe.ports else "Debian"
+    keyring = sources.PORTS_KEYRING if recipe.ports else sources.KEYRING
+    return f"""image {recipe.name} is made of packages of {recipe.suite_title}, and {asked} no apt source of it.
+Write these lines into a file, say {suite}.sources, with the address of a mirror of {archive} near you:
     Types: deb
     URIs: MIRROR
     Suites: {suites}
     Components: main
-    Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+    Signed-By: {keyring}
 and name it: vde image pull --sources {suite}.sources {recipe.name}
-The key is in the package debian-archive-keyring. In /etc/apt/sources.list.d the file serves every pull."""
+The key is in the package {keyring.stem}. In /etc/apt/sources.list.d the file serves every pull."""

@@ -3,7 +3,7 @@
 A recipe is data. To add one, add an entry to `RECIPES`; docs/images.md shows how. What a recipe asks for comes from one
 suite of Debian's archive and from nowhere else. For machines that is `SUITE`, because Debian 13 has no i386 and no
 mipsel kernels any more; for User-Mode Linux it is sid, because what Debian 12 and 13 have of it dies on CPUs with a
-large state (AMX).
+large state (AMX); 32-bit PowerPC is in Debian ports only, which has no releases.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from vde.errors import ConfigError
 
 SUITE = "bookworm"
 UML_SUITE = "sid"
+PORTS_SUITE = "sid"
 SUITE_TITLES = {SUITE: "Debian 12 (bookworm)", UML_SUITE: "Debian unstable (sid)"}
 
 Kind = Literal["machine", "uml"]
@@ -33,6 +34,9 @@ NIC_MODULES = ("pcnet32", "virtio_net", "virtio_pci", "e1000", "ne2k_pci", "8139
 # af_packet and ipv6 are built in today; a kernel that has them as modules gets them in the image.
 # Drivers of our boards' other virtio devices: disks, entropy, consoles; and of an NE2000 on an ISA bus.
 OPTIONAL_MODULES = ("af_packet", "ipv6", "8021q", "bridge", "virtio_blk", "virtio_rng", "virtio_console", "ne")
+
+# What a Power Macintosh has, as far as its kernel has it as modules.
+MAC_MODULES = ("sungem", "bmac", "mace", "pata_macio", "evdev")
 
 # loglevel=3: no messages about hardware that emulators do not have. Panics are shown.
 # cryptomgr.notests: the kernel's self-tests of ciphers, which no guest uses, take as long as the rest of the boot.
@@ -58,6 +62,7 @@ class Recipe:
         kind: what runs it.
         suite: Debian's name of the release.
         library_package: for `uml`, the package of the C library that its kernel is started with.
+        ports: the packages are in the archive of Debian ports, which has a key of its own.
         built: kernel and busybox are compiled here (`vde.image.crossbuild`): `kernel_package` has the kernel's source,
             and `busybox_package` is a source package.
     """
@@ -74,7 +79,13 @@ class Recipe:
     kind: Kind = "machine"
     suite: str = SUITE
     library_package: str | None = None
+    ports: bool = False
     built: bool = False
+
+    @property
+    def suite_title(self) -> str:
+        """The release, for people."""
+        return f"Debian ports ({self.suite})" if self.ports else SUITE_TITLES[self.suite]
 
     def fingerprint(self, init: bytes) -> str:
         """Tell apart what different versions of this program would make out of the same packages.
@@ -86,6 +97,8 @@ class Recipe:
         shape += (self.optional_modules,)
         if self.kind != "machine":
             shape += (self.kind, self.suite, self.library_package)
+        if self.ports:
+            shape += ("ports", self.suite)
         if self.built:
             from vde.image import crossbuild
 
@@ -115,6 +128,18 @@ RECIPES = _by_name(
         # The firmware's table has 256 octets for an entry, and QEMU puts "rd_start=0xffffffff87e60000 rd_size=1610579 "
         # before the command line. What is longer is cut off without a word.
         cmdline_octets_max=200,
+    ),
+    Recipe(
+        name="debian-powerpc",
+        architecture="powerpc",
+        kernel_package="linux-image-powerpc",
+        summary="Debian ports' kernel for Power Macintoshes (G3) with busybox",
+        modules=("pcnet32",),
+        optional_modules=(*NIC_MODULES[1:], *OPTIONAL_MODULES, *MAC_MODULES),
+        default_cmdline="console=ttyPZ0 loglevel=3 cryptomgr.notests panic=-1",
+        cmdline_octets_max=2047,
+        suite=PORTS_SUITE,
+        ports=True,
     ),
     Recipe(
         name="linux-ppc",

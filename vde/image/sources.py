@@ -23,6 +23,11 @@ COMPONENT = "main"  # kernels and busybox are there; nothing else is asked for
 DEBIAN_SUITES = frozenset(
     ("bullseye", "bookworm", "trixie", "forky", "sid", "oldoldstable", "oldstable", "stable", "testing", "unstable")
 )
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+PORTS = "debian-ports"
+"""How mirrors call the archive of Debian ports, beside `debian`."""
+PORTS_KEYRING = Path("/usr/share/keyrings/debian-ports-archive-keyring.gpg")
+"""Of the package debian-ports-archive-keyring."""
 _KEPT_OPTIONS = {
     "signed-by": "Signed-By",
     "check-valid-until": "Check-Valid-Until",
@@ -193,6 +198,39 @@ def borrow(sources: Iterable[Source], suite: str) -> list[Source]:
             options = {key: value for key, value in source.options.items() if key != "InRelease-Path"}
             kept.append(Source(uris, (suite,), (COMPONENT,), source.origin, options))
     return kept
+
+
+def ports(sources: Iterable[Source], suite: str) -> list[Source]:
+    """What offers `main` of Debian ports: sources of it, or else its archive beside the machine's archive of Debian.
+
+    Args:
+        sources: everything the machine has.
+        suite: the release that is wanted.
+
+    Raises:
+        ConfigError: the archive beside Debian's would be asked, but its key is not there.
+    """
+    own, beside = [], []
+    for source in sources:
+        if COMPONENT not in source.components:
+            continue
+        uris = tuple(uri for uri in source.uris if _last(uri) == PORTS)
+        if uris and suite in source.suites:
+            own.append(Source(uris, (suite,), (COMPONENT,), source.origin, source.options))
+        uris = tuple(uri.rstrip("/") + "-ports" for uri in source.uris if _last(uri) == "debian")
+        if uris and DEBIAN_SUITES.intersection(source.suites):
+            options = {"Signed-By": str(PORTS_KEYRING)}
+            beside.append(Source(uris, (suite,), (COMPONENT,), source.origin, options))
+    if not own and beside and not PORTS_KEYRING.exists():
+        raise ConfigError(
+            f"the key of Debian ports is not here: apt-get install debian-ports-archive-keyring ({PORTS_KEYRING})"
+        )
+    return own or beside
+
+
+def _last(uri: str) -> str:
+    """The last part of a path; of a CD-ROM it is nothing."""
+    return "" if uri.lower().startswith("cdrom:") else uri.rstrip("/").rpartition("/")[2]
 
 
 def render(sources: Iterable[Source], architecture: str, *, of_sources: bool = False) -> str:

@@ -109,9 +109,25 @@ MODULES = {
 }
 
 
-def make_kernel_deb(version: str = VERSION, kernel: bytes = b"a kernel", drop: str = "", filler: bytes = b"") -> bytes:
-    """A kernel package with the drivers that recipes ask for, but for those whose path ends in `drop`."""
-    base = f"./lib/modules/{version}"
+def make_kernel_deb(
+    version: str = VERSION,
+    kernel: bytes = b"a kernel",
+    drop: str = "",
+    filler: bytes = b"",
+    top: str = "./lib/modules",
+    packed: bool = False,
+) -> bytes:
+    """A kernel package with the drivers that recipes ask for, but for those whose path ends in `drop`.
+
+    Args:
+        version: as `uname -r` shows it.
+        kernel: the kernel.
+        drop: see above.
+        filler: what makes the package larger.
+        top: where modules are.
+        packed: modules are compressed, one by one, as Debian does it since 6.12.
+    """
+    base = f"{top}/{version}"
     members = [
         TarMember("./", kind=tarfile.DIRTYPE),
         TarMember(f"./boot/vmlinuz-{version}", kernel),
@@ -119,7 +135,9 @@ def make_kernel_deb(version: str = VERSION, kernel: bytes = b"a kernel", drop: s
         TarMember("./usr/share/doc/filler", filler),
     ]
     members += [
-        TarMember(f"{base}/kernel/{path}.ko", make_module(info))
+        TarMember(f"{base}/kernel/{path}.ko.xz", lzma.compress(make_module(info)))
+        if packed
+        else TarMember(f"{base}/kernel/{path}.ko", make_module(info))
         for path, info in MODULES.items()
         if not (drop and path.endswith(drop))
     ]

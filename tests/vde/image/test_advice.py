@@ -18,6 +18,11 @@ from vde.image.packages import kernel_dependency
         ("E: Failed to fetch http://a/x  File has unexpected size (1 != 2). Mirror sync in progress?", "try later"),
         ("W: GPG error: http://a/x InRelease: couldn't be verified: NO_PUBKEY 6ED0E7B82643E131", "archive-keyring"),
         ("E: The repository 'http://a bookworm Release' is not signed.", "an unsigned archive is never used"),
+        (
+            "E: Failed to fetch http://a/dists/sid/InRelease  400  Bad Request [IP: 1.2.3.4 80]",
+            "no such archive or suite",
+        ),
+        ("E: The repository 'http://a sid Release' does not have a Release file.", "no such archive or suite"),
         ("E: Write error - write (28: No space left on device)", "the disk is full"),
         ("E: Release file for http://a/x is expired (invalid since 3d)", "clock is wrong"),
     ],

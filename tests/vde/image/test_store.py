@@ -17,7 +17,7 @@ from vde.image.errors import ImageError
 from vde.image.initramfs import guest_init
 from vde.image.lock import exclusive
 from vde.image.manifest import read_manifest
-from vde.image.recipe import find_recipe
+from vde.image.recipe import RECIPES, find_recipe
 
 HOLD = """
 import sys
@@ -72,7 +72,7 @@ def test_an_image_is_opened(cache: Path) -> None:
         default_cmdline=find_recipe("debian-i386").default_cmdline,
         cmdline_octets_max=2047,
     )
-    assert states() == {"debian-i386": "cached", "debian-malta": "absent", "linux-ppc": "absent", "uml": "absent"}
+    assert states() == {name: "cached" if name == "debian-i386" else "absent" for name in RECIPES}
     (entry,) = (entry for entry in store.list_images() if entry.state == "cached")
     assert entry.kernel_version == "6.1.0-99-test"
     assert entry.octets == 12 + (directory / "manifest.json").stat().st_size
