@@ -10,4 +10,4 @@ def registers_of(state: Mapping[str, int]) -> Registers:
     """The registers of a processor with such a state."""
     if "eflags" in state:
         return i386.I386Registers(state)
-    return powerpc.PowerpcRegisters() if "srr0" in state else mips.MipsRegisters(state)
+    return powerpc.PowerpcRegisters(state) if "srr0" in state else mips.MipsRegisters(state)

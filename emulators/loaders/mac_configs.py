@@ -24,7 +24,7 @@ PEARPC_INTERFACE: Final = "ppc"
 _SETTING = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|(0[xX][0-9a-fA-F]+|\d+))\s*(?:#.*)?')
 _PAIR = re.compile(r"(\w+):\s*(.*)")
 BOOT_METHODS: Final = ("auto", "select", "force")
-PROCESSORS: Final = {0x0008: "750", 0x0004: "604", 0x0009: "604"}
+PROCESSORS: Final = {0x0008: "750", 0x0004: "604", 0x0009: "604", 0x000C: "7400"}
 """Upper half of the processor version register → model."""
 
 

@@ -26,6 +26,8 @@ LATER = dict.fromkeys(("bclr", "bclrl", "bcctr", "bcctrl", "lwarx", "dcbf", "dcb
 }
 """Operands that objdump shows for processors that came later."""
 UPDATING_LOADS = re.compile(r"l(bz|hz|ha|wz|fs|fd)ux?$")
+DIALECTS = {"750": "raw,750", "7400": "raw,750,altivec"}
+"""To objdump a 7400 is one of later processors, with their operands."""
 BRANCHES = (0, 2, 4, 8, 10, 12, 16, 18, 20)
 """BO without the bits that are reserved, or a hint (PEM table 8-6)."""
 HINTED = re.compile(r"bc(lr|ctr)?l?\t\d?[13579],")
@@ -33,14 +35,15 @@ HINTED = re.compile(r"bc(lr|ctr)?l?\t\d?[13579],")
 TIME_BASE = (268, 269)
 
 
-def objdump(tool: str, octets: bytes, directory: Path, address: int = ADDRESS) -> list[str]:
+def objdump(tool: str, octets: bytes, directory: Path, model: str = "750", address: int = ADDRESS) -> list[str]:
     """Its text of every word."""
     path = directory / "text"
     path.write_bytes(octets)
-    arguments = ["-D", "-z", "-b", "binary", "-m", "powerpc:common", "-EB", "-M", "raw,750", f"--adjust-vma={address}"]
-    listing = subprocess.run([tool, *arguments, path], check=True, capture_output=True, text=True).stdout.splitlines()
+    arguments = ["-D", "-z", "-b", "binary", "-m", "powerpc:common", "-EB", "-M", DIALECTS[model]]
+    command = [tool, *arguments, f"--adjust-vma={address}", str(path)]
+    listing = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     texts = []
-    for line in listing:
+    for line in listing.splitlines():
         if ":\t" in line:
             text = re.sub(r"\s+", "\t", " ".join(line.split("\t")[2:]).strip(), count=1)
             texts.append(text.removesuffix(LATER.get(text.partition("\t")[0], "\n")))
@@ -85,12 +88,14 @@ def words_of(row: Row, chance: random.Random) -> list[int]:
     return words
 
 
-def test_the_same_text_as_objdump_for_every_row(tmp_path: Path, need_tool: NeedTool) -> None:
+@pytest.mark.parametrize("model", ["7400", "750"])
+def test_the_same_text_as_objdump_for_every_row(model: str, tmp_path: Path, need_tool: NeedTool) -> None:
     chance = random.Random(5)
-    words = [word for row in instructions() for word in words_of(row, chance)]
-    assert len(words) == CASES * len(instructions())
+    words = [word for row in instructions(model) for word in words_of(row, chance)]
+    assert len(words) == CASES * len(instructions(model))
     octets = struct.pack(f">{len(words)}I", *words)
-    theirs, ours = objdump(need_tool("powerpc-linux-gnu-objdump"), octets, tmp_path), disassemble(octets, ADDRESS)
+    theirs = objdump(need_tool("powerpc-linux-gnu-objdump"), octets, tmp_path, model)
+    ours = disassemble(octets, ADDRESS, model)
     different = [
         f"{word:08x}: {one!r}, ours {other!r}"
         for word, one, other in zip(words, theirs, ours, strict=True)

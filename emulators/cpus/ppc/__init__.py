@@ -6,12 +6,14 @@
     cpu.set_state({"pc": 0, "msr": 0, "r1": 0x80000, "r3": 0xF00000})
     exit = cpu.run(1_000_000)
 
-Big-endian: the `data` of `Mmio` exits are octets in the order of their addresses. Models: `750` and `604`;
-`emulators/cpus/ppc/native/src/lib.rs` says what they have and have not. After a reset the processor is at 0xFFF00100.
+Big-endian: the `data` of `Mmio` exits are octets in the order of their addresses. Models: `750`, `604`, and `7400`
+with AltiVec; `emulators/cpus/ppc/native/src/lib.rs` says what they have and have not. After a reset the processor is
+at 0xFFF00100.
 
 State has the manual's names in lower case: r0 … r31, pc, lr, ctr, cr, xer, msr, srr0, srr1, dar, dsisr, sdr1, sprg0 …
-sprg3, sr0 … sr15, ibat0u, ibat0l … dbat3l, tb, dec, f0 … f31 (64 bits), fpscr, pvr, dabr, the model's own (hid0 …);
-and `reserved` (a reservation's address + 1; 0: none), `halted`, `dec_pending`.
+sprg3, sr0 … sr15, ibat0u, ibat0l … dbat3l, tb, dec, f0 … f31 (64 bits), fpscr, pvr, dabr, the model's own (hid0 …; of
+the 7400 v0 … v31, of 128 bits, vscr, vrsave); and `reserved` (a reservation's address + 1; 0: none), `halted`,
+`dec_pending`.
 """
 
 from collections.abc import Collection, Mapping
@@ -25,10 +27,10 @@ from vde.errors import ConfigError
 
 __all__ = ["MODELS", "Cpu", "Vm"]
 
-MODELS = ("750", "604")
+MODELS = ("750", "604", "7400")
 
 DSI, ISI, EXTERNAL, ALIGNMENT, PROGRAM = 0x300, 0x400, 0x500, 0x600, 0x700
-FP_UNAVAILABLE, DECREMENTER, SYSTEM_CALL, TRACE = 0x800, 0x900, 0xC00, 0xD00
+FP_UNAVAILABLE, DECREMENTER, SYSTEM_CALL, TRACE, ALTIVEC_UNAVAILABLE = 0x800, 0x900, 0xC00, 0xD00, 0xF20
 """Vectors, for `intercept` and `ExceptionTaken.vector`."""
 
 

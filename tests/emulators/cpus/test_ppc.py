@@ -40,7 +40,7 @@ def machine(*words: int, vm: Vm | None = None, **state: int) -> tuple[Cpu, Vm]:
 
 
 def test_a_model_that_is_none_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'G5': expected 750, 604"):
+    with pytest.raises(ConfigError, match="'G5': expected 750, 604, 7400"):
         Cpu(Vm(), "G5")
 
 

@@ -57,7 +57,8 @@ def test_pearpc_starts_a_program_or_asks(tmp_path: Path) -> None:
     said = read_pearpc(write(tmp_path, forced), {})
     assert said.options == {"kernel": Path("vmlinux"), "entry": "open-firmware", "append": "quiet"}
     assert read_pearpc(write(tmp_path, 'prom_bootmethod = "select"\n'), {}).options == {"boot": "prompt"}
-    other = read_pearpc(write(tmp_path, "cpu_pvr = 0x000c0201\npci_3c90x_installed = 1\n"), {})
+    other = read_pearpc(write(tmp_path, "cpu_pvr = 0x00390202\npci_3c90x_installed = 1\n"), {})
+    assert read_pearpc(write(tmp_path, "cpu_pvr = 0x000c0201\n"), {}).options["cpu"] == "7400"
     assert other.nics == ("rtl8139,tap://ppc",)
     assert [note.partition(": ")[2] for note in other.unused] == [
         "cpu_pvr of a processor that there is not",

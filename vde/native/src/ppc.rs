@@ -99,7 +99,7 @@ impl Ppc {
         Ok(state)
     }
 
-    fn set_state(&self, py: Python<'_>, state: Vec<(String, u64)>) -> PyResult<()> {
+    fn set_state(&self, py: Python<'_>, state: Vec<(String, u128)>) -> PyResult<()> {
         self.with(py, |cpu| cpu.set_state(&state)).map_err(raised)
     }
 

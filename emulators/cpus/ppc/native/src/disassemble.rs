@@ -29,9 +29,16 @@ const fn operands(format: Format) -> u32 {
         Format::CompareSimm | Format::CompareUimm => CRF_D | A | LOW,
         Format::Compare | Format::FCompare => CRF_D | A | B,
         Format::Trap | Format::DAB | Format::ASB | Format::ASSh | Format::Indexed | Format::FIndexed => D | A | B,
-        Format::StringImmediate | Format::CrBits | Format::F3 | Format::V3 | Format::VIndexed | Format::VImmediate => {
-            D | A | B
-        }
+        Format::StringImmediate
+        | Format::CrBits
+        | Format::F3
+        | Format::V3
+        | Format::VIndexed
+        | Format::VImmediate
+        | Format::VCompare => D | A | B,
+        Format::VOctet => D | 15 << 16 | B,
+        Format::VHalf => D | 7 << 16 | B,
+        Format::VWord => D | 3 << 16 | B,
         Format::DA | Format::AS | Format::VSplat => D | A,
         Format::RotateImmediate | Format::Rotate => D | A | B | C | ME,
         Format::AB => A | B,
@@ -60,7 +67,7 @@ fn always_records(row: &Row) -> bool {
 
 /// The bits of an instruction that are not fixed, and need not be zero.
 pub fn operand_bits(row: &Row) -> u32 {
-    let rc = u32::from(row.records && !always_records(row));
+    let rc = if row.records && !always_records(row) { row.rc() } else { 0 };
     operands(row.format) | rc | if row.overflows { OE } else { 0 }
 }
 
@@ -125,15 +132,15 @@ fn text(row: &Row, word: u32, pc: u32) -> String {
         Format::CrBit => format!("{d}"),
         Format::FMask => format!("{},f{b}", field::fm(word)),
         Format::FImmediate => format!("{crfd},{}", field::imm(word)),
-        Format::Stream => format!("{},r{b},{}", base(a), d & 3),
+        Format::Stream => format!("r{a},r{b},{}", d & 3),
         Format::StreamStop => format!("{}", d & 3),
         Format::VIndexed => format!("v{d},{},r{b}", base(a)),
-        Format::V3 => format!("v{d},v{a},v{b}"),
+        Format::V3 | Format::VCompare => format!("v{d},v{a},v{b}"),
         Format::V2 => format!("v{d},v{b}"),
         Format::V4 => format!("v{d},v{a},v{b},v{c}"),
         Format::VMadd => format!("v{d},v{a},v{c},v{b}"),
         Format::VShift => format!("v{d},v{a},v{b},{}", c & 15),
-        Format::VImmediate => format!("v{d},v{b},{a}"),
+        Format::VImmediate | Format::VOctet | Format::VHalf | Format::VWord => format!("v{d},v{b},{a}"),
         Format::VSplat => format!("v{d},{}", (a << 3) as i8 >> 3),
         Format::VD => format!("v{d}"),
         Format::VB => format!("v{b}"),
@@ -151,7 +158,7 @@ pub fn disassemble(decoder: &Decoder, word: u32, pc: u32) -> String {
     if row.overflows && field::oe(word) {
         name.push('o');
     }
-    if row.records && !always_records(row) && field::rc(word) {
+    if row.records && !always_records(row) && word & row.rc() != 0 {
         name.push('.');
     }
     if matches!(row.format, Format::Branch | Format::BranchConditional | Format::BranchRegister) && field::lk(word) {

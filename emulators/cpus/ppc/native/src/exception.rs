@@ -24,6 +24,8 @@ pub(crate) const FP_UNAVAILABLE: Exception = plain(0x800);
 pub(crate) const DECREMENTER: Exception = plain(0x900);
 pub(crate) const SYSTEM_CALL: Exception = plain(0xc00);
 pub(crate) const TRACE: Exception = plain(0xd00);
+/// ALTIVECPEM §5.2.
+pub(crate) const VECTOR_UNAVAILABLE: Exception = plain(0xf20);
 pub(crate) const BREAKPOINT: Exception = plain(0x1300);
 
 /// Program exceptions, by their cause in SRR1 (PEM table 6-13).

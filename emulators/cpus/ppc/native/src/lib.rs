@@ -45,11 +45,12 @@ mod state;
 mod storage;
 pub mod table;
 mod timer;
+mod vector;
 
 use access::{Asked, Done};
 use engine_contract::debugger::Debugger;
 use engine_contract::pages::Code;
-use exception::{BREAKPOINT, DECREMENTER, EXTERNAL, Exception, Fault, MACHINE_CHECK, TRACE};
+use exception::{BREAKPOINT, DECREMENTER, EXTERNAL, Exception, Fault, MACHINE_CHECK, TRACE, VECTOR_UNAVAILABLE};
 use exit::{Exit, Reason, Refused};
 use guest_memory::Memory;
 use mmu::Bat;
@@ -115,6 +116,11 @@ pub struct Options {
     pub hypercalls: bool,
 }
 
+/// The bit of `Cpu::intercepted` for an exception: that of its vector's hundreds; 0xf20 has the one that none has.
+fn interception(vector: u16) -> u64 {
+    if vector == VECTOR_UNAVAILABLE.vector { 1 } else { 1 << (vector >> 8) }
+}
+
 /// What an address is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -152,6 +158,9 @@ pub struct Cpu {
     plain: [u32; PLAIN.len()],
     fpr: [u64; 32],
     fpscr: u32,
+    /// AltiVec's, of models that have it: [`vector`].
+    vr: [u128; 32],
+    vscr: u32,
     /// lwarx's block.
     reserved: Option<u32>,
     /// MSR[POW] was set.
@@ -176,7 +185,7 @@ pub struct Cpu {
     bus_error: bool,
 
     options: Options,
-    /// Bit n: exits before the exception with the vector 0x100 n is taken.
+    /// [`interception`]: exits before these exceptions are taken.
     intercepted: u64,
     /// Exceptions taken, to notice one.
     taken: u32,
@@ -220,6 +229,8 @@ impl Cpu {
             plain: [0; PLAIN.len()],
             fpr: [0; 32],
             fpscr: 0,
+            vr: [0; 32],
+            vscr: 0,
             reserved: None,
             halted: false,
             line: false,
@@ -395,7 +406,7 @@ impl Cpu {
     }
 
     fn is_intercepted(&self, vector: u16) -> bool {
-        self.intercepted >> (vector >> 8) & 1 != 0
+        self.intercepted & interception(vector) != 0
     }
 
     /// An exception of the instruction at `self.pc`, or the exit that was asked for instead; `ticks` are counted for it.
@@ -417,10 +428,11 @@ impl Cpu {
     pub fn intercept(&mut self, vectors: &[u32]) -> Result<(), Refused> {
         let mut mask = 0;
         for &vector in vectors {
-            if vector % 0x100 != 0 || !(0x100..0x4000).contains(&vector) {
-                return Err(Refused(format!("exception {vector:#x}: vectors are 0x100, 0x200 … 0x3f00")));
+            if vector != VECTOR_UNAVAILABLE.vector.into() && (vector % 0x100 != 0 || !(0x100..0x4000).contains(&vector))
+            {
+                return Err(Refused(format!("exception {vector:#x}: vectors are 0x100, 0x200 … 0x3f00, and 0xf20")));
             }
-            mask |= 1 << (vector >> 8);
+            mask |= interception(vector as u16);
         }
         self.intercepted = mask;
         Ok(())

@@ -47,7 +47,7 @@ impl Op {
     pub(crate) fn new(decoder: &Decoder, word: u32) -> Op {
         let Some(row) = decoder.row(word) else { return Op { insn: Insn::Reserved, word, ..Op::UNDECODED } };
         let insn = row.insn;
-        let flags = u8::from(row.records && (field::rc(word) || !matches!(row.mask & 1, 0))) * RC
+        let flags = u8::from(row.records && (word | row.mask) & row.rc() != 0) * RC
             | u8::from(row.overflows && field::oe(word)) * OE;
         let mut op = Op {
             insn,

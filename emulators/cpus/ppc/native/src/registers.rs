@@ -7,6 +7,7 @@
 use crate::access::Stop;
 use crate::exception::{ILLEGAL, PRIVILEGED};
 use crate::soft::{REAL, SUPERVISOR, USER};
+use crate::table::VECTOR;
 use crate::{Cpu, Model};
 
 /// Bits of MSR (PEM table 2-5).
@@ -73,8 +74,8 @@ pub(crate) const IABR: usize = 3;
 const L2CR: usize = 13;
 
 /// User's copies of the performance monitor's registers: number, what they show.
-const USER_COPIES: [(u16, u16); 8] =
-    [(936, 952), (937, 953), (938, 954), (939, 955), (940, 956), (941, 957), (942, 958), (928, 944)];
+const USER_COPIES: [(u16, u16); 9] =
+    [(936, 952), (937, 953), (938, 954), (939, 955), (940, 956), (941, 957), (942, 958), (928, 944), (935, 951)];
 
 impl Cpu {
     fn plain(&self, number: u16) -> Option<usize> {
@@ -82,9 +83,14 @@ impl Cpu {
         PLAIN.iter().position(|&(_, other, models)| other == number && models.contains(&model))
     }
 
+    /// Is AltiVec there?
+    pub(crate) fn has_vectors(&self) -> bool {
+        self.options.model.has() & VECTOR != 0
+    }
+
     /// Set MSR, as far as it can be, and what follows from it.
     pub(crate) fn set_msr(&mut self, value: u32) {
-        let vector = if self.options.model == Model::M7400 { msr::VEC } else { 0 };
+        let vector = if self.has_vectors() { msr::VEC } else { 0 };
         self.msr = value & (msr::WRITABLE | vector);
         let part = |translated: u32| match (self.msr & translated != 0, self.msr & msr::PR != 0) {
             (false, _) => REAL,

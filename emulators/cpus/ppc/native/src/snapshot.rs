@@ -7,6 +7,7 @@ use crate::Cpu;
 use crate::access::{Asked, Done};
 use crate::exit::Refused;
 use crate::storage::BLOCK_OCTETS;
+use crate::vector::{NJ, SAT};
 use engine_contract::saved::{self, Fields, damaged};
 
 const MAGIC: &[u8; 8] = b"VDEPPC\0\0";
@@ -84,6 +85,12 @@ fn fields(cpu: &mut Cpu, to: &mut dyn Fields) -> Result<(), Refused> {
     for register in &mut cpu.fpr {
         to.u64(register)?;
     }
+    if cpu.has_vectors() {
+        for register in &mut cpu.vr {
+            to.u128(register)?;
+        }
+        to.u32(&mut cpu.vscr)?;
+    }
     for flag in [&mut cpu.halted, &mut cpu.line, &mut cpu.dec_pending, &mut cpu.bus_error] {
         to.flag(flag)?;
     }
@@ -146,6 +153,9 @@ impl Cpu {
         }
         if self.reserved.is_some_and(|gpa| gpa % BLOCK_OCTETS != 0) {
             return Err(damaged("a reservation that is no block's"));
+        }
+        if self.vscr & !(NJ | SAT) != 0 {
+            return Err(damaged("VSCR has bits that it has not"));
         }
         if self.icount.checked_add(self.skipped).is_none() || self.timer_at < self.ticks() {
             return Err(damaged("the timer lies in the past"));

@@ -102,6 +102,7 @@ impl Cpu {
                 return Err(Stop::Retired);
             }
             Insn::Tlbsync => self.need_supervisor()?,
+            insn if insn.is_vector() => return self.vector(memory, op),
             _ => return self.floating(memory, op),
         }
         Ok(())

@@ -8,134 +8,18 @@
 //! here), chapter 8, where each instruction is a section under its mnemonic; AltiVec Technology Programming
 //! Environments Manual (ALTIVECPEM).
 
+#[macro_use]
+mod altivec;
+mod format;
+
+pub use format::Format;
+
 /// All of them have it.
 pub const BASE: u16 = 0;
 /// The optional graphics group: stfiwx, fres, frsqrte, fsel.
 pub const GRAPHICS: u16 = 1;
 /// AltiVec, and what came with it.
 pub const VECTOR: u16 = 2;
-
-/// How the operands are written, in the assembler's order. Fields by the manual's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// No operands.
-    Bare,
-    /// target; AA and LK are parts of the mnemonic
-    Branch,
-    /// BO, BI, target
-    BranchConditional,
-    /// BO, BI
-    BranchRegister,
-    /// rD, rA, SIMM
-    DASimm,
-    /// rD, rA, SIMM; rA = 0 is the number zero
-    DA0Simm,
-    /// rA, rS, UIMM
-    ASUimm,
-    /// crfD, rA, SIMM (or UIMM: `cmpli`)
-    CompareSimm,
-    CompareUimm,
-    /// crfD, rA, rB
-    Compare,
-    /// TO, rA, SIMM
-    TrapSimm,
-    /// TO, rA, rB
-    Trap,
-    /// rD, rA, rB
-    DAB,
-    /// rD, rA
-    DA,
-    /// rA, rS, rB
-    ASB,
-    /// rA, rS
-    AS,
-    /// rA, rS, SH
-    ASSh,
-    /// rA, rS, SH, MB, ME
-    RotateImmediate,
-    /// rA, rS, rB, MB, ME
-    Rotate,
-    /// rD, d(rA)
-    Memory,
-    /// frD, d(rA)
-    FMemory,
-    /// rD, rA, rB; rA = 0 is the number zero
-    Indexed,
-    /// frD, rA, rB
-    FIndexed,
-    /// rD, rA, NB
-    StringImmediate,
-    /// rA, rB
-    AB,
-    /// rB
-    B,
-    /// crbD, crbA, crbB
-    CrBits,
-    /// crfD, crfS
-    CrFields,
-    /// crfD
-    CrField,
-    /// rD
-    D,
-    /// rS
-    S,
-    /// CRM, rS
-    CrMask,
-    /// rD, SPR
-    FromSpr,
-    /// SPR, rS
-    ToSpr,
-    /// rD, TBR
-    FromTb,
-    /// rD, SR
-    FromSr,
-    /// SR, rS
-    ToSr,
-    /// rD, rB (rS, rB)
-    DB,
-    /// frD, frA, frB
-    F3,
-    /// frD, frA, frC
-    FMul,
-    /// frD, frA, frC, frB
-    F4,
-    /// frD, frB
-    F2,
-    /// crfD, frA, frB
-    FCompare,
-    /// frD
-    F1,
-    /// crbD
-    CrBit,
-    /// FM, frB
-    FMask,
-    /// crfD, IMM
-    FImmediate,
-    /// TO of a barrier or hint: rA, rB, STRM
-    Stream,
-    /// STRM
-    StreamStop,
-    /// vD, rA, rB
-    VIndexed,
-    /// vD, vA, vB
-    V3,
-    /// vD, vB
-    V2,
-    /// vD, vA, vB, vC
-    V4,
-    /// vD, vA, vC, vB
-    VMadd,
-    /// vD, vA, vB, SH
-    VShift,
-    /// vD, vB, UIMM
-    VImmediate,
-    /// vD, SIMM
-    VSplat,
-    /// vD
-    VD,
-    /// vB
-    VB,
-}
 
 /// An instruction.
 #[derive(Clone, Copy, Debug)]
@@ -149,10 +33,17 @@ pub struct Row {
     /// A model has the instruction if it has all of these.
     pub needs: u16,
     pub format: Format,
-    /// Bit 31 asks for CR0 (or CR1, CR6).
+    /// [`Row::rc`] asks for CR0 (or CR1, CR6).
     pub records: bool,
     /// Bit 21 asks for XER[OV] and XER[SO].
     pub overflows: bool,
+}
+
+impl Row {
+    /// Rc, where the instruction has it.
+    pub fn rc(&self) -> u32 {
+        if self.format == Format::VCompare { 1 << 10 } else { 1 }
+    }
 }
 
 /// Fields of an instruction word, by the manual's names.
@@ -284,6 +175,26 @@ const fn a(op: u32, xo: u32) -> Form {
     Form { records: true, ..form(0xfc00_003e, op << 26 | xo << 1) }
 }
 
+/// VX form.
+const fn vx(xo: u32) -> Form {
+    form(0xfc00_07ff, 4 << 26 | xo)
+}
+
+/// VXR form, with Rc.
+const fn vxr(xo: u32) -> Form {
+    Form { records: true, ..form(0xfc00_03ff, 4 << 26 | xo) }
+}
+
+/// VA form.
+const fn va(xo: u32) -> Form {
+    form(0xfc00_003f, 4 << 26 | xo)
+}
+
+/// X form of the data streams, whose bit 6 is a part of the opcode.
+const fn stream(xo: u32, bit6: u32) -> Form {
+    form(0xfe00_07ff, 31 << 26 | bit6 << 25 | xo << 1)
+}
+
 const fn row(insn: Insn, name: &'static str, form: Form, needs: u16, format: Format) -> Row {
     Row {
         insn,
@@ -328,7 +239,7 @@ macro_rules! rows {
     };
 }
 
-rows! {
+with_altivec! {
     // PEM §4.2.1.1, table 4-1: integer arithmetic
     Addi    "addi"    op(14), BASE, DA0Simm;
     Addis   "addis"   op(15), BASE, DA0Simm;

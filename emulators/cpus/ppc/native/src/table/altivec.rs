@@ -1,0 +1,180 @@
+//! The rows of AltiVec: ALTIVECPEM chapters 4 and 6. They stand behind the others, in the order of [`crate::vector`]'s files.
+
+/// The macro `rows!` over the rows in it and those of AltiVec.
+macro_rules! with_altivec {
+    ($($row:tt)*) => {
+        rows! {
+            $($row)*
+            // §4.3.1: data streams
+            Dss        "dss"         stream(822, 0), VECTOR, StreamStop;
+            Dssall     "dssall"      stream(822, 1), VECTOR, Bare;
+            Dst        "dst"         stream(342, 0), VECTOR, Stream;
+            Dstt       "dstt"        stream(342, 1), VECTOR, Stream;
+            Dstst      "dstst"       stream(374, 0), VECTOR, Stream;
+            Dststt     "dststt"      stream(374, 1), VECTOR, Stream;
+            // §4.2.3: loads and stores
+            Lvebx      "lvebx"       x(31, 7), VECTOR, VIndexed;
+            Lvehx      "lvehx"       x(31, 39), VECTOR, VIndexed;
+            Lvewx      "lvewx"       x(31, 71), VECTOR, VIndexed;
+            Lvx        "lvx"         x(31, 103), VECTOR, VIndexed;
+            Lvxl       "lvxl"        x(31, 359), VECTOR, VIndexed;
+            Lvsl       "lvsl"        x(31, 6), VECTOR, VIndexed;
+            Lvsr       "lvsr"        x(31, 38), VECTOR, VIndexed;
+            Stvebx     "stvebx"      x(31, 135), VECTOR, VIndexed;
+            Stvehx     "stvehx"      x(31, 167), VECTOR, VIndexed;
+            Stvewx     "stvewx"      x(31, 199), VECTOR, VIndexed;
+            Stvx       "stvx"        x(31, 231), VECTOR, VIndexed;
+            Stvxl      "stvxl"       x(31, 487), VECTOR, VIndexed;
+            // §4.2.1.1: integer arithmetic
+            Vaddubm    "vaddubm"     vx(0), VECTOR, V3;
+            Vadduhm    "vadduhm"     vx(64), VECTOR, V3;
+            Vadduwm    "vadduwm"     vx(128), VECTOR, V3;
+            Vaddcuw    "vaddcuw"     vx(384), VECTOR, V3;
+            Vaddubs    "vaddubs"     vx(512), VECTOR, V3;
+            Vadduhs    "vadduhs"     vx(576), VECTOR, V3;
+            Vadduws    "vadduws"     vx(640), VECTOR, V3;
+            Vaddsbs    "vaddsbs"     vx(768), VECTOR, V3;
+            Vaddshs    "vaddshs"     vx(832), VECTOR, V3;
+            Vaddsws    "vaddsws"     vx(896), VECTOR, V3;
+            Vsububm    "vsububm"     vx(1024), VECTOR, V3;
+            Vsubuhm    "vsubuhm"     vx(1088), VECTOR, V3;
+            Vsubuwm    "vsubuwm"     vx(1152), VECTOR, V3;
+            Vsubcuw    "vsubcuw"     vx(1408), VECTOR, V3;
+            Vsububs    "vsububs"     vx(1536), VECTOR, V3;
+            Vsubuhs    "vsubuhs"     vx(1600), VECTOR, V3;
+            Vsubuws    "vsubuws"     vx(1664), VECTOR, V3;
+            Vsubsbs    "vsubsbs"     vx(1792), VECTOR, V3;
+            Vsubshs    "vsubshs"     vx(1856), VECTOR, V3;
+            Vsubsws    "vsubsws"     vx(1920), VECTOR, V3;
+            Vmuloub    "vmuloub"     vx(8), VECTOR, V3;
+            Vmulouh    "vmulouh"     vx(72), VECTOR, V3;
+            Vmulosb    "vmulosb"     vx(264), VECTOR, V3;
+            Vmulosh    "vmulosh"     vx(328), VECTOR, V3;
+            Vmuleub    "vmuleub"     vx(520), VECTOR, V3;
+            Vmuleuh    "vmuleuh"     vx(584), VECTOR, V3;
+            Vmulesb    "vmulesb"     vx(776), VECTOR, V3;
+            Vmulesh    "vmulesh"     vx(840), VECTOR, V3;
+            Vmhaddshs  "vmhaddshs"   va(32), VECTOR, V4;
+            Vmhraddshs "vmhraddshs"  va(33), VECTOR, V4;
+            Vmladduhm  "vmladduhm"   va(34), VECTOR, V4;
+            Vmsumubm   "vmsumubm"    va(36), VECTOR, V4;
+            Vmsummbm   "vmsummbm"    va(37), VECTOR, V4;
+            Vmsumuhm   "vmsumuhm"    va(38), VECTOR, V4;
+            Vmsumuhs   "vmsumuhs"    va(39), VECTOR, V4;
+            Vmsumshm   "vmsumshm"    va(40), VECTOR, V4;
+            Vmsumshs   "vmsumshs"    va(41), VECTOR, V4;
+            Vsum4ubs   "vsum4ubs"    vx(1544), VECTOR, V3;
+            Vsum4sbs   "vsum4sbs"    vx(1800), VECTOR, V3;
+            Vsum4shs   "vsum4shs"    vx(1608), VECTOR, V3;
+            Vsum2sws   "vsum2sws"    vx(1672), VECTOR, V3;
+            Vsumsws    "vsumsws"     vx(1928), VECTOR, V3;
+            Vavgub     "vavgub"      vx(1026), VECTOR, V3;
+            Vavguh     "vavguh"      vx(1090), VECTOR, V3;
+            Vavguw     "vavguw"      vx(1154), VECTOR, V3;
+            Vavgsb     "vavgsb"      vx(1282), VECTOR, V3;
+            Vavgsh     "vavgsh"      vx(1346), VECTOR, V3;
+            Vavgsw     "vavgsw"      vx(1410), VECTOR, V3;
+            Vmaxub     "vmaxub"      vx(2), VECTOR, V3;
+            Vmaxuh     "vmaxuh"      vx(66), VECTOR, V3;
+            Vmaxuw     "vmaxuw"      vx(130), VECTOR, V3;
+            Vmaxsb     "vmaxsb"      vx(258), VECTOR, V3;
+            Vmaxsh     "vmaxsh"      vx(322), VECTOR, V3;
+            Vmaxsw     "vmaxsw"      vx(386), VECTOR, V3;
+            Vminub     "vminub"      vx(514), VECTOR, V3;
+            Vminuh     "vminuh"      vx(578), VECTOR, V3;
+            Vminuw     "vminuw"      vx(642), VECTOR, V3;
+            Vminsb     "vminsb"      vx(770), VECTOR, V3;
+            Vminsh     "vminsh"      vx(834), VECTOR, V3;
+            Vminsw     "vminsw"      vx(898), VECTOR, V3;
+            // §4.2.1.2: integer comparisons
+            Vcmpequb   "vcmpequb"    vxr(6), VECTOR, VCompare;
+            Vcmpequh   "vcmpequh"    vxr(70), VECTOR, VCompare;
+            Vcmpequw   "vcmpequw"    vxr(134), VECTOR, VCompare;
+            Vcmpgtub   "vcmpgtub"    vxr(518), VECTOR, VCompare;
+            Vcmpgtuh   "vcmpgtuh"    vxr(582), VECTOR, VCompare;
+            Vcmpgtuw   "vcmpgtuw"    vxr(646), VECTOR, VCompare;
+            Vcmpgtsb   "vcmpgtsb"    vxr(774), VECTOR, VCompare;
+            Vcmpgtsh   "vcmpgtsh"    vxr(838), VECTOR, VCompare;
+            Vcmpgtsw   "vcmpgtsw"    vxr(902), VECTOR, VCompare;
+            // §4.2.1.3, 4.2.1.4: logic; rotation and shifts of elements
+            Vand       "vand"        vx(1028), VECTOR, V3;
+            Vandc      "vandc"       vx(1092), VECTOR, V3;
+            Vor        "vor"         vx(1156), VECTOR, V3;
+            Vxor       "vxor"        vx(1220), VECTOR, V3;
+            Vnor       "vnor"        vx(1284), VECTOR, V3;
+            Vrlb       "vrlb"        vx(4), VECTOR, V3;
+            Vrlh       "vrlh"        vx(68), VECTOR, V3;
+            Vrlw       "vrlw"        vx(132), VECTOR, V3;
+            Vslb       "vslb"        vx(260), VECTOR, V3;
+            Vslh       "vslh"        vx(324), VECTOR, V3;
+            Vslw       "vslw"        vx(388), VECTOR, V3;
+            Vsrb       "vsrb"        vx(516), VECTOR, V3;
+            Vsrh       "vsrh"        vx(580), VECTOR, V3;
+            Vsrw       "vsrw"        vx(644), VECTOR, V3;
+            Vsrab      "vsrab"       vx(772), VECTOR, V3;
+            Vsrah      "vsrah"       vx(836), VECTOR, V3;
+            Vsraw      "vsraw"       vx(900), VECTOR, V3;
+            // §4.2.5: pack, unpack, merge, splat, permute, select, shift
+            Vpkuhum    "vpkuhum"     vx(14), VECTOR, V3;
+            Vpkuwum    "vpkuwum"     vx(78), VECTOR, V3;
+            Vpkuhus    "vpkuhus"     vx(142), VECTOR, V3;
+            Vpkuwus    "vpkuwus"     vx(206), VECTOR, V3;
+            Vpkshus    "vpkshus"     vx(270), VECTOR, V3;
+            Vpkswus    "vpkswus"     vx(334), VECTOR, V3;
+            Vpkshss    "vpkshss"     vx(398), VECTOR, V3;
+            Vpkswss    "vpkswss"     vx(462), VECTOR, V3;
+            Vpkpx      "vpkpx"       vx(782), VECTOR, V3;
+            Vupkhsb    "vupkhsb"     vx(526), VECTOR, V2;
+            Vupkhsh    "vupkhsh"     vx(590), VECTOR, V2;
+            Vupklsb    "vupklsb"     vx(654), VECTOR, V2;
+            Vupklsh    "vupklsh"     vx(718), VECTOR, V2;
+            Vupkhpx    "vupkhpx"     vx(846), VECTOR, V2;
+            Vupklpx    "vupklpx"     vx(974), VECTOR, V2;
+            Vmrghb     "vmrghb"      vx(12), VECTOR, V3;
+            Vmrghh     "vmrghh"      vx(76), VECTOR, V3;
+            Vmrghw     "vmrghw"      vx(140), VECTOR, V3;
+            Vmrglb     "vmrglb"      vx(268), VECTOR, V3;
+            Vmrglh     "vmrglh"      vx(332), VECTOR, V3;
+            Vmrglw     "vmrglw"      vx(396), VECTOR, V3;
+            Vspltb     "vspltb"      vx(524), VECTOR, VOctet;
+            Vsplth     "vsplth"      vx(588), VECTOR, VHalf;
+            Vspltw     "vspltw"      vx(652), VECTOR, VWord;
+            Vspltisb   "vspltisb"    vx(780), VECTOR, VSplat;
+            Vspltish   "vspltish"    vx(844), VECTOR, VSplat;
+            Vspltisw   "vspltisw"    vx(908), VECTOR, VSplat;
+            Vperm      "vperm"       va(43), VECTOR, V4;
+            Vsel       "vsel"        va(42), VECTOR, V4;
+            Vsldoi     "vsldoi"      va(44), VECTOR, VShift;
+            Vsl        "vsl"         vx(452), VECTOR, V3;
+            Vsr        "vsr"         vx(708), VECTOR, V3;
+            Vslo       "vslo"        vx(1036), VECTOR, V3;
+            Vsro       "vsro"        vx(1100), VECTOR, V3;
+            // §4.2.2: floating point
+            Vaddfp     "vaddfp"      vx(10), VECTOR, V3;
+            Vsubfp     "vsubfp"      vx(74), VECTOR, V3;
+            Vmaxfp     "vmaxfp"      vx(1034), VECTOR, V3;
+            Vminfp     "vminfp"      vx(1098), VECTOR, V3;
+            Vmaddfp    "vmaddfp"     va(46), VECTOR, VMadd;
+            Vnmsubfp   "vnmsubfp"    va(47), VECTOR, VMadd;
+            Vrfin      "vrfin"       vx(522), VECTOR, V2;
+            Vrfiz      "vrfiz"       vx(586), VECTOR, V2;
+            Vrfip      "vrfip"       vx(650), VECTOR, V2;
+            Vrfim      "vrfim"       vx(714), VECTOR, V2;
+            Vcfux      "vcfux"       vx(778), VECTOR, VImmediate;
+            Vcfsx      "vcfsx"       vx(842), VECTOR, VImmediate;
+            Vctuxs     "vctuxs"      vx(906), VECTOR, VImmediate;
+            Vctsxs     "vctsxs"      vx(970), VECTOR, VImmediate;
+            Vrefp      "vrefp"       vx(266), VECTOR, V2;
+            Vrsqrtefp  "vrsqrtefp"   vx(330), VECTOR, V2;
+            Vexptefp   "vexptefp"    vx(394), VECTOR, V2;
+            Vlogefp    "vlogefp"     vx(458), VECTOR, V2;
+            Vcmpeqfp   "vcmpeqfp"    vxr(198), VECTOR, VCompare;
+            Vcmpgefp   "vcmpgefp"    vxr(454), VECTOR, VCompare;
+            Vcmpgtfp   "vcmpgtfp"    vxr(710), VECTOR, VCompare;
+            Vcmpbfp    "vcmpbfp"     vxr(966), VECTOR, VCompare;
+            // §4.2.6: the status and control register
+            Mfvscr     "mfvscr"      vx(1540), VECTOR, VD;
+            Mtvscr     "mtvscr"      vx(1604), VECTOR, VB;
+        }
+    };
+}
