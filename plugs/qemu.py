@@ -20,10 +20,11 @@ server; an IPv6 address is quoted: `qemu://'[::1]':5000`. QEMU's `mcast=` is `ud
 Wire: on a stream, a length of 4 octets, big-endian, then the frame; in datagrams, the bare frame. A stream that
 announces more than 69632 octets is closed and counted (`framing`), as QEMU does it; a vnet header is not spoken.
 
-A server serves one client at a time; another one waits in its queue. When the peer goes away the link ends, and with
-`reconnect=SECONDS` it does not: a client tries again after that time, then ever more rarely (at most every 30 s), a
-server listens on; frames sent meanwhile are dropped and counted (`no-peer`). Datagrams have no connection: they are
-sent whether or not somebody is there.
+A server serves one client at a time, even if that says nothing; another one waits in its queue. A TCP peer that
+vanished without a word is found by `keepalive`. When the peer goes away the link ends, and with `reconnect=SECONDS` it
+does not: a client tries again after that time, then ever more rarely (at most every 30 s), a server listens on; frames
+sent meanwhile are dropped and counted (`no-peer`). Datagrams have no connection: they are sent whether or not somebody
+is there.
 
 Shown with: QEMU 7.2 (stream by Unix and TCP in both roles, dgram by Unix and UDP, socket), passt of Debian 12.
 Limits: frames of up to 69632 octets (UDP: 65507, Unix datagrams: the kernel's send buffer).
@@ -46,6 +47,7 @@ from plugs.parts.places import (
     bind_path,
     cannot,
     connect_stream,
+    keep_alive,
     listen,
     read_place,
     remove_socket,
@@ -70,6 +72,7 @@ class Params:
     dgram: bool = option(False, "datagrams (-netdev dgram) instead of a stream")
     local: str | None = option(None, "datagrams: where we receive, a path or HOST:PORT")
     reconnect: float = option(0.0, "0: the link ends with the connection; else: keep it, and try again after", unit="s")
+    keepalive: int = option(15, "TCP: ask a silent peer after; 0: never", least=0, most=3600, unit="s")
     mode: int = option(0o600, "permissions of a Unix socket that we make", least=0, most=0o777, base=8)
 
 
@@ -146,7 +149,13 @@ async def open_qemu(address: str, params: Params, surroundings: Surroundings) ->
 async def _open_client(address: str, params: Params, surroundings: Surroundings) -> AsyncIterator[Link]:
     place = read_place(address)
     link = StreamLink(address, FRAME_OCTETS, FRAME_OCTETS)
-    first = None if params.reconnect else link.use(await connect_stream(place))
+
+    async def connect() -> socket.socket:
+        connected = await connect_stream(place)
+        keep_alive(connected, params.keepalive)
+        return connected
+
+    first = None if params.reconnect else link.use(await connect())
 
     async def run() -> None:
         if first is not None:
@@ -156,7 +165,7 @@ async def _open_client(address: str, params: Params, surroundings: Surroundings)
         backoff = Backoff(params.reconnect, surroundings.random)
         while True:
             try:
-                connected = await connect_stream(place)
+                connected = await connect()
             except LinkBroken as error:
                 if not backoff.failures:
                     surroundings.warn(f"qemu://{address}: {error}; trying again")
@@ -181,6 +190,7 @@ async def _open_server(address: str, params: Params) -> AsyncIterator[Link]:
             connected, _ = await listener.accept()
             plain = socket.socket(fileno=connected.detach())
             widen(plain)
+            keep_alive(plain, params.keepalive)
             await link.until_over(link.use(plain))
             if not params.reconnect:
                 link.finish(_broken(link.last_error))

@@ -11,6 +11,7 @@ import trio
 from vde.errors import ConfigError, LinkBroken
 
 UNIX_PATH_OCTETS = 107  # unix(7): sun_path
+KEEP_ALIVE_TRIES = 3  # chosen
 CONNECT_S = 10.0  # chosen
 SOCKET_BUFFER_OCTETS = 1 << 20  # chosen; the kernel may give less
 Place = str | tuple[str, int]
@@ -132,3 +133,17 @@ def widen(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, name, SOCKET_BUFFER_OCTETS)
     if sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def keep_alive(sock: socket.socket, idle_s: int) -> None:
+    """Have a TCP peer that vanished without a word found after some 4 × `idle_s` (0: never); others are left alone."""
+    if idle_s == 0 or sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != socket.SOCK_STREAM:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        (socket.TCP_KEEPIDLE, idle_s),
+        (socket.TCP_KEEPINTVL, idle_s),
+        (socket.TCP_KEEPCNT, KEEP_ALIVE_TRIES),
+        (socket.TCP_USER_TIMEOUT, (1 + KEEP_ALIVE_TRIES) * idle_s * 1000),  # for what was sent and not acknowledged
+    ):
+        sock.setsockopt(socket.IPPROTO_TCP, name, value)
