@@ -18,6 +18,7 @@ from plugs import registry
 from tests.plugs.pair import Ends, PairSpec
 from tests.tools import NeedTool
 from vde.errors import LinkBroken
+from vde.frame import TAG_OCTETS
 from vde.link import FRAMES_PER_BATCH, Link
 
 PATIENCE_S = 20
@@ -104,6 +105,45 @@ async def test_frames_too_short_or_too_long_are_dropped_and_counted(scheme: str,
         assert statistics.sent_frames == 1
         if pair_of(scheme).receives:
             assert await collect(ends.outside, 1) == [good]
+
+
+def lengths(mtu_octets: int) -> list[int]:
+    """Up to 70,000: every one up to 130, those about powers of two and the bounds, and a net over the rest."""
+    about = [mtu_octets, 1500, 1514, *(1 << power for power in range(8, 17)), 65_507, 65_535, 69_632]
+    near = {middle + distance for middle in about for distance in range(-2, 3)}
+    return sorted({*range(131), *range(130, 1600, 13), *range(1600, 70_001, 761), *near, 70_000})
+
+
+async def pass_on(ends: Ends, part: list[bytes]) -> list[bytes]:
+    """Which of them arrive, before a mark that is sent behind them."""
+    mark, found = frame(0xFFFF_FFFF, 77), list[bytes]()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ends.link.send, [*part, mark])
+        while found[-1:] != [mark]:
+            found += await collect(ends.outside, 1)
+    return found[:-1]
+
+
+@pytest.mark.parametrize("scheme", ALL)
+async def test_frames_of_every_length_pass_or_are_counted(scheme: str, short_path: Path) -> None:
+    async with ends_of(scheme, short_path) as ends:
+        most = ends.link.mtu_octets
+        tried = [frame(number, max(octets, 18))[:octets] for number, octets in enumerate(lengths(most))]
+        good = [one for one in tried if 14 <= len(one) <= most]
+        await ends.link.send([one for one in tried if one not in good])
+        short = sum(len(one) < 14 for one in tried)
+        assert ends.link.statistics().dropped_out == {"short": short, "oversize": len(tried) - short - len(good)}
+        arrived: list[bytes] = []
+        for start in range(0, len(good), 8):  # a socket of datagrams holds so many of the longest
+            if pair_of(scheme).receives and pair_of(scheme).lossless:
+                arrived += await pass_on(ends, good[start : start + 8])
+            else:
+                await ends.link.send(good[start : start + 8])
+        if arrived:
+            lost = [one for one in good if one not in arrived]
+            assert arrived == [one for one in good if one not in lost], "in order, unharmed"
+            assert all(most - TAG_OCTETS < len(one) <= most for one in lost), "a kernel keeps that room for tags"
+            assert len(lost) <= TAG_OCTETS
 
 
 @pytest.mark.parametrize("scheme", ALL)
