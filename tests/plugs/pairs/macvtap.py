@@ -13,7 +13,7 @@ from tests.plugs.pair import Ends, PairSpec
 from tests.plugs.surroundings import TestSurroundings
 
 COMMANDS = (
-    "link add v0 mtu 9000 type veth peer name v1 mtu 9000",
+    "link add v0 mtu 9216 type veth peer name v1 mtu 9216",
     "link add link v0 name mv0 index {index} type macvtap mode passthru",
     "link set v0 up",
     "link set v1 up",
