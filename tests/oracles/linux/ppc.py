@@ -1,4 +1,4 @@
-"""Linux for 32-bit PowerPC: problem state on a 750, its address space three BAT pairs.
+"""Linux for 32-bit PowerPC: problem state on a 750 or 7400, its address space three BAT pairs.
 
 MFSPR of the PVR is privileged, and made for the program, as Linux does. A signal's handler finds zeros as its context,
 and what it changes there is lost.
@@ -8,7 +8,9 @@ References: Power Architecture 32-bit ABI supplement; MPC750UM 5.3 (BATs).
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
 
 from emulators.cpus.ppc import ALIGNMENT, DSI, ISI, PROGRAM, SYSTEM_CALL, Cpu
 from emulators.exits import ExceptionTaken, Exit, Mmio
@@ -30,11 +32,16 @@ UP_TICKS = 1 << 33
 """Chosen: the time base of a machine that has been on for a while."""
 MFPVR, TW, TWI = 31 << 26 | 287 >> 5 << 11 | (287 & 31) << 16 | 339 << 1, 31 << 26 | 4 << 1, 3 << 26
 PRIMARY, EXTENDED, ALL_BUT_RT = 0x3F << 26, 0x3FF << 1, 0xFC1F_FFFF
+MSR_VEC = 0x0200_0000
+VSCR_NJ = 0x0001_0000
+"""Linux begins with it."""
 MSR_PR, MSR_FP, MSR_ME, MSR_IR, MSR_DR = 0x4000, 0x2000, 0x1000, 0x20, 0x10
+MSR = MSR_PR | MSR_FP | MSR_ME | MSR_IR | MSR_DR
 BLOCKS = (0x1000_0000, 0x4000_0000, 0xB000_0000)
 """The program and its brk; mappings; the stack."""
 BATU_256M_USER, BATL_WRITABLE = 0x7FF << 2 | 1, 2
 CR0_SO = 1 << 28
+PPC_FEATURE_HAS_ALTIVEC = 0x1000_0000
 PPC_FEATURE_32, PPC_FEATURE_HAS_FPU, PPC_FEATURE_HAS_MMU = 0x8000_0000, 0x0800_0000, 0x0400_0000
 AT_DCACHEBSIZE, AT_ICACHEBSIZE, AT_UCACHEBSIZE = 19, 20, 21
 
@@ -57,9 +64,10 @@ class PpcProcess(Process):
         ),
     )
 
-    def __init__(self, program: bytes, arguments: Sequence[str] = ("program",), *, model: str = "750") -> None:
-        self.model = model
-        super().__init__(program, arguments)
+    model = "750"
+    beside: ClassVar[Mapping[str, int]] = {}
+    """State that it begins with, beside what all have."""
+    kept = KEPT
 
     def prepare(self) -> None:
         self.saved: list[dict[str, int]] = []
@@ -67,11 +75,11 @@ class PpcProcess(Process):
         self.cpu.intercept({SYSTEM_CALL, *SIGNALS})
 
     def begin(self) -> None:
-        state = {"tb": UP_TICKS, "msr": MSR_PR | MSR_FP | MSR_ME | MSR_IR | MSR_DR, "pc": self.entry, "r1": self.stack}
+        state = {"tb": UP_TICKS, "msr": MSR, "pc": self.entry, "r1": self.stack}
         for number, block in enumerate(BLOCKS):
             for kind in "id":
                 state |= {f"{kind}bat{number}u": block | BATU_256M_USER, f"{kind}bat{number}l": block | BATL_WRITABLE}
-        self.cpu.set_state(state)
+        self.cpu.set_state({**state, **self.beside})
 
     @property
     def instructions(self) -> int:
@@ -126,5 +134,20 @@ class PpcProcess(Process):
         info, restorer = self.frame(state["r1"], signal, code, pc, RESTORER)
         stack = info - 64
         self.memory.put_words(stack, state["r1"], 0)
-        self.saved = [*self.saved[1 - MOST_SAVED :], {name: state[name] for name in KEPT}]
+        self.saved = [*self.saved[1 - MOST_SAVED :], {name: state[name] for name in self.kept}]
         self.cpu.set_state({"r1": stack, "r3": signal, "r4": info, "r5": info, "lr": restorer, "pc": handler})
+
+
+class AltivecProcess(PpcProcess):
+    """The same on a 7400, with its vectors."""
+
+    abi = replace(
+        PpcProcess.abi,
+        auxiliary=tuple(
+            (kind, value | PPC_FEATURE_HAS_ALTIVEC if kind == AT_HWCAP else value)
+            for kind, value in PpcProcess.abi.auxiliary
+        ),
+    )
+    model = "7400"
+    beside: ClassVar[Mapping[str, int]] = {"msr": MSR | MSR_VEC, "vscr": VSCR_NJ}
+    kept = (*KEPT, *(f"v{number}" for number in range(32)), "vscr")

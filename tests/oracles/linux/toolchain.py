@@ -1,4 +1,4 @@
-"""Static programs for the three processors, by Debian's compilers; they come with setup/packages."""
+"""Static programs for the processors, by Debian's compilers; they come with setup/packages."""
 
 import subprocess
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.oracles.linux.i386 import I386Process
 from tests.oracles.linux.mips import MipsProcess
-from tests.oracles.linux.ppc import PpcProcess
+from tests.oracles.linux.ppc import AltivecProcess, PpcProcess
 from tests.oracles.linux.process import Process
 
 
@@ -38,4 +38,5 @@ TOOLCHAINS = {
     "i386": Toolchain("gcc", I386Process, I386_FLAGS),
     "mips": Toolchain("mipsel-linux-gnu-gcc", MipsProcess),
     "ppc": Toolchain("powerpc-linux-gnu-gcc", PpcProcess),
+    "7400": Toolchain("powerpc-linux-gnu-gcc", AltivecProcess, ("-maltivec", "-mabi=altivec")),
 }

@@ -185,3 +185,89 @@ pub(super) fn compute(insn: Insn, [a, b, c]: [u128; 3], to: &mut Saturation) -> 
         _ => unreachable!("{insn:?} is no integer instruction"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first element of the result of equal elements, and whether it was saturated.
+    fn bytes(insn: Insn, a: u8, b: u8) -> (u8, bool) {
+        let mut to = Saturation::default();
+        let value = compute(insn, [u128::from_be_bytes([a; 16]), u128::from_be_bytes([b; 16]), 0], &mut to);
+        (octets(value)[0], to.happened)
+    }
+
+    fn half(insn: Insn, a: u16, b: u16, c: u16) -> (u16, bool) {
+        let mut to = Saturation::default();
+        let value = compute(insn, [of_halves([a; 8]), of_halves([b; 8]), of_halves([c; 8])], &mut to);
+        (halves(value)[0], to.happened)
+    }
+
+    fn word(insn: Insn, a: u128, b: u128, c: u32) -> (u32, bool) {
+        let mut to = Saturation::default();
+        let value = compute(insn, [a, b, of_words([c; 4])], &mut to);
+        (words(value)[3], to.happened)
+    }
+
+    #[test]
+    fn sums_saturate_one_behind_their_limits() {
+        for (insn, a, b, expected) in [
+            (Insn::Vaddsbs, 0x7f, 0, (0x7f, false)),
+            (Insn::Vaddsbs, 0x7f, 1, (0x7f, true)),
+            (Insn::Vaddsbs, 0x80, 0xff, (0x80, true)),
+            (Insn::Vaddubs, 0xfe, 1, (0xff, false)),
+            (Insn::Vaddubs, 0xff, 1, (0xff, true)),
+            (Insn::Vsububs, 1, 1, (0, false)),
+            (Insn::Vsububs, 0, 1, (0, true)),
+            (Insn::Vsubsbs, 0x80, 1, (0x80, true)),
+            (Insn::Vsubsbs, 0, 0x80, (0x7f, true)),
+            (Insn::Vaddubm, 0xff, 1, (0, false)),
+            (Insn::Vavgsb, 0x80, 0x80, (0x80, false)),
+            (Insn::Vavgub, 0xff, 0xfe, (0xff, false)),
+            (Insn::Vavgsb, 0xff, 0, (0, false)),
+        ] {
+            assert_eq!(bytes(insn, a, b), expected, "{insn:?} {a:#x}, {b:#x}");
+        }
+        let most = of_words([0x7fff_ffff; 4]);
+        assert_eq!(word(Insn::Vaddsws, most, of_words([1; 4]), 0), (0x7fff_ffff, true));
+        assert_eq!(word(Insn::Vsubuws, most, of_words([1 << 31; 4]), 0), (0, true));
+        assert_eq!(word(Insn::Vadduws, u128::MAX, of_words([1; 4]), 0), (u32::MAX, true));
+    }
+
+    #[test]
+    fn products_of_the_most_negative_numbers() {
+        // −1 × −1 as fractions is 1, which is none.
+        assert_eq!(half(Insn::Vmhaddshs, 0x8000, 0x8000, 0), (0x7fff, true));
+        assert_eq!(half(Insn::Vmhaddshs, 0x8000, 0x8000, 0xffff), (0x7fff, false));
+        assert_eq!(half(Insn::Vmhraddshs, 0x7fff, 0x7fff, 1), (0x7fff, false));
+        assert_eq!(half(Insn::Vmhraddshs, 0x7fff, 0x7fff, 2), (0x7fff, true));
+        let least = of_halves([0x8000; 8]);
+        assert_eq!(word(Insn::Vmsumshs, least, least, 0), (0x7fff_ffff, true));
+        assert_eq!(word(Insn::Vmsumshs, least, least, u32::MAX), (0x7fff_ffff, false));
+        assert_eq!(word(Insn::Vmsumshm, least, least, 0), (1 << 31, false));
+        assert_eq!(word(Insn::Vmsumuhs, u128::MAX, u128::MAX, u32::MAX), (u32::MAX, true));
+        assert_eq!(word(Insn::Vmsumuhm, u128::MAX, u128::MAX, 0), (0xfffc_0002, false));
+        assert_eq!(word(Insn::Vmsummbm, u128::MAX, u128::MAX, 0), ((-4 * 255_i32) as u32, false));
+        assert_eq!(word(Insn::Vmulesh, least, least, 0), (0x4000_0000, false));
+    }
+
+    #[test]
+    fn sums_across_saturate_at_their_end_only() {
+        let (most, least) = (of_words([0x7fff_ffff; 4]), of_words([1 << 31; 4]));
+        assert_eq!(word(Insn::Vsumsws, most, of_words([0, 0, 0, 1 << 31]), 0), (0x7fff_ffff, true));
+        assert_eq!(word(Insn::Vsumsws, of_words([1 << 31, 0x7fff_ffff, 0, 0]), 5, 0), (4, false));
+        assert_eq!(word(Insn::Vsum2sws, least, 0, 0), (1 << 31, true));
+        assert_eq!(word(Insn::Vsum4ubs, u128::MAX, of_words([u32::MAX - 1020; 4]), 0), (u32::MAX, false));
+        assert_eq!(word(Insn::Vsum4ubs, u128::MAX, of_words([u32::MAX - 1019; 4]), 0), (u32::MAX, true));
+        assert_eq!(word(Insn::Vsum4sbs, u128::from_be_bytes([0x80; 16]), least, 0), (1 << 31, true));
+        assert_eq!(word(Insn::Vsum4shs, of_halves([0x7fff; 8]), most, 0), (0x7fff_ffff, true));
+    }
+
+    #[test]
+    fn carries_are_of_each_word() {
+        assert_eq!(word(Insn::Vaddcuw, u128::MAX, of_words([1; 4]), 0), (1, false));
+        assert_eq!(word(Insn::Vaddcuw, u128::MAX, 0, 0), (0, false));
+        assert_eq!(word(Insn::Vsubcuw, 5, 5, 0), (1, false));
+        assert_eq!(word(Insn::Vsubcuw, 4, 5, 0), (0, false));
+    }
+}

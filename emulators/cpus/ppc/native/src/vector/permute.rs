@@ -88,3 +88,61 @@ pub(super) fn compute(op: Op, [a, b, c]: [u128; 3], to: &mut Saturation) -> u128
         insn => unreachable!("{insn:?} permutes nothing"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{Decoder, VECTOR};
+
+    fn of(word: u32, a: u128, b: u128) -> (u128, bool) {
+        let mut to = Saturation::default();
+        let value = compute(Op::new(&Decoder::new(VECTOR), word), [a, b, 0], &mut to);
+        (value, to.happened)
+    }
+
+    fn vx(xo: u32) -> u32 {
+        4 << 26 | xo
+    }
+
+    #[test]
+    fn packing_saturates_one_behind_the_limits() {
+        for (xo, element, expected) in [
+            (0x10e, 0xffff, (0, true)),     // vpkshus
+            (0x10e, 0x00ff, (0xff, false)), // vpkshus
+            (0x10e, 0x0100, (0xff, true)),  // vpkshus
+            (0x18e, 0x0080, (0x7f, true)),  // vpkshss
+            (0x18e, 0xff80, (0x80, false)), // vpkshss
+            (0x18e, 0xff7f, (0x80, true)),  // vpkshss
+            (0x08e, 0xffff, (0xff, true)),  // vpkuhus
+            (0x00e, 0x1234, (0x34, false)), // vpkuhum
+        ] {
+            let (value, saturated) = of(vx(xo), of_halves([element; 8]), of_halves([element; 8]));
+            assert_eq!((octets(value), saturated), ([expected.0; 16], expected.1), "{xo:#x} of {element:#x}");
+        }
+        let (value, saturated) = of(vx(0x1ce), of_words([0x8000; 4]), of_words([0xffff_8000; 4])); // vpkswss
+        assert_eq!((halves(value)[3], halves(value)[4], saturated), (0x7fff, 0x8000, true));
+        let (value, saturated) = of(vx(0x14e), of_words([0xffff; 4]), of_words([u32::MAX; 4])); // vpkswus
+        assert_eq!((halves(value)[3], halves(value)[4], saturated), (0xffff, 0, true));
+    }
+
+    #[test]
+    fn pixels_lose_their_low_bits() {
+        assert_eq!(packed_pixel(0x01f8_f8f8), 0xffff);
+        assert_eq!(packed_pixel(0xfe07_0707), 0);
+        assert_eq!(packed_pixel(0x0010_4080), 0x0910);
+        assert_eq!(unpacked_pixel(0x8910), 0xff02_0810);
+    }
+
+    #[test]
+    fn shifts_of_the_whole_go_up_to_their_ends() {
+        let (a, b) = (u128::from_be_bytes(from_fn(|n| n as u8)), u128::from_be_bytes(from_fn(|n| n as u8 + 16)));
+        for by in 0..16 {
+            let (value, _) = of(4 << 26 | by << 6 | 44, a, b);
+            assert_eq!(octets(value), from_fn(|n| n as u8 + by as u8));
+        }
+        assert_eq!(of(vx(1036), a, 15 << 3).0, 15 << 120);
+        assert_eq!(of(vx(1100), u128::MAX, 15 << 3 | 7).0, 0xff);
+        assert_eq!(of(vx(452), 1, 7).0, 1 << 7);
+        assert_eq!(of(vx(708), 1 << 127, 0xff).0, 1 << 120);
+    }
+}
