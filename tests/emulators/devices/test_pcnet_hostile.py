@@ -1,4 +1,4 @@
-"""The Am79C970A under drivers that mean harm: rings without end, addresses that are no memory, states, fuzz."""
+"""The Am79C970A under drivers that mean harm: the CVE classes, addresses that are no memory, states, fuzz."""
 
 import time
 from itertools import pairwise
@@ -26,6 +26,8 @@ from tests.emulators.devices.pcnet_driver import (
     frame_to,
 )
 
+# The CVE classes
+
 
 def test_a_frame_without_an_end_stops_the_transmitter() -> None:
     driver = Driver()
@@ -40,7 +42,7 @@ def test_a_frame_without_an_end_stops_the_transmitter() -> None:
     assert driver.csr(0) & 0x0200
 
 
-def test_a_ring_without_any_end_is_walked_once() -> None:
+def test_cve_2015_6815_a_ring_without_any_end_is_walked_once() -> None:
     driver = Driver()
     driver.start()
     for i in range(TX_LENGTH):
@@ -50,7 +52,7 @@ def test_a_ring_without_any_end_is_walked_once() -> None:
     assert [driver.get_descriptor(TX + i * 16)[0] & OWN for i in range(TX_LENGTH)] == [0] * TX_LENGTH
 
 
-def test_a_frame_too_long_to_be_one_is_not_sent() -> None:
+def test_cve_2015_3209_a_frame_too_long_to_be_one_is_not_sent() -> None:
     driver = Driver()
     driver.start()
     for i in range(TX_LENGTH):
@@ -64,20 +66,63 @@ def test_a_frame_too_long_to_be_one_is_not_sent() -> None:
     assert driver.card.counts["oversize"] == 2
 
 
+@pytest.mark.parametrize(
+    ("parts", "received"),
+    [((4000, 91), LONGEST_FRAME + 4), ((4000, 92), 0), ((4096, 4096, 4096), 0)],
+    ids=["longest", "too long", "much too long"],
+)
+def test_cve_2015_7504_a_looped_frame_and_its_fcs_stay_in_their_buffers(parts: tuple[int, ...], received: int) -> None:
+    """An FCS behind a looped frame that filled the card's buffer overran it."""
+    driver = Driver()
+    driver.start(mode=0x0004, buffer=2048)
+    behind = BUFFERS + 2 * 2048
+    driver.put_descriptor(RX + 2 * 16, behind, 2048, 0)
+    driver.memory.write(behind, b"\x77" * 2048)
+    driver.memory.write(0x20000, MAC + MAC)
+    for number, octets in enumerate(parts):
+        flags = (STP if number == 0 else 0) | (ENP if number == len(parts) - 1 else 0)
+        driver.put_descriptor(TX + number * 16, 0x20000, octets, OWN | flags)
+    driver.demand()
+    assert driver.sent == []
+    assert driver.get_descriptor(RX + 16)[1] == received
+    assert driver.memory.read(behind, 2048) == b"\x77" * 2048
+
+
+def test_cve_2021_3416_loopback_with_both_rings_in_one_place_ends() -> None:
+    """What is received is written over what is to be sent."""
+    driver = Driver()
+    driver.start(mode=0x0004, csr0=0)
+    driver.csr(0, 4)
+    driver.csr(24, TX)
+    frame = frame_to(MAC)
+    driver.memory.write(BUFFERS, frame)
+    for number in range(TX_LENGTH):
+        driver.put_descriptor(TX + number * 16, BUFFERS, len(frame), OWN | STP | ENP)
+    driver.csr(0, 2)
+    reads = driver.memory.reads
+    driver.csr(0, 0x48)
+    assert driver.memory.reads - reads < 10 * TX_LENGTH
+    assert driver.sent == []
+    assert [driver.get_descriptor(TX + number * 16)[0] & OWN for number in range(TX_LENGTH)] == [0] * TX_LENGTH
+
+
+@pytest.mark.parametrize("base", [0x7000_0000, 0x1000_0000], ids=["nothing", "own registers"])
 @pytest.mark.parametrize("where", ["block", "ring", "buffer"])
-def test_a_pointer_to_no_memory_stops_the_card(where: str) -> None:
+def test_cve_2021_20255_a_pointer_to_no_memory_stops_the_card(where: str, base: int) -> None:
     driver = Driver()
     driver.start()
     if where == "block":
         driver.csr(0, 4)
-        driver.csr(2, 0x7000)
+        driver.csr(1, 0)
+        driver.csr(2, base >> 16)
         driver.csr(0, 1)
     elif where == "ring":
         driver.csr(5, 1)
-        driver.csr(31, 0x7000)
+        driver.csr(30, 0)
+        driver.csr(31, base >> 16)
         driver.csr(5, 0)
     else:
-        driver.put_descriptor(TX, 0x7000_0000, 100, OWN | STP | ENP)
+        driver.put_descriptor(TX, base, 100, OWN | STP | ENP)
         driver.demand()
     assert driver.csr(0) == 4
     assert driver.csr(5) & 0x0800

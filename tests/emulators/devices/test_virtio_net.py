@@ -338,6 +338,48 @@ def test_a_frame_without_a_header_breaks_the_queue() -> None:
     assert net.card.counts["off"] == 1
 
 
+@pytest.mark.parametrize("part", ["sent", "first", "second"])
+def test_cve_2021_3748_and_20255_buffers_that_are_no_memory_break_the_queue(part: str) -> None:
+    """On the card's own registers, or gone while a frame is merged from several: nothing is used, nothing written."""
+    net = Net()
+    registers = net.places[1] & ~0xFFF
+    if part == "sent":
+        net.tx.add([(registers, 100)])
+        net.tx.kick()
+    else:
+        good = net.buffer(100)
+        for address in [registers, good] if part == "first" else [good, registers]:
+            net.rx.add([], [(address, 100)])
+        net.rx.kick()
+        net.card.receive(frame(OWN, 150))
+    assert net.status() & 0x40
+    assert net.sent == []
+    assert net.rx.take() == []
+    assert not net.card.queue
+    net.start(USUAL)
+    net.send(frame(PEER))
+    assert net.sent == [frame(PEER)]
+
+
+def test_merging_buffers_without_room_ends() -> None:
+    """A ring full of buffers for one octet beside the header's: the frame waits, the others are as they were."""
+    net = Net()
+    size = net.rx.size
+    net.offer_buffers(size, 12)
+    net.card.receive(frame(OWN, 13 * size))
+    assert net.rx.take() == []
+    assert not net.status() & 0x40
+    assert len(net.card.queue) == 1
+
+
+def test_cve_2021_3416_a_frame_to_itself_does_not_come_back() -> None:
+    net = Net()
+    net.offer_buffers(2)
+    net.send(frame(OWN))
+    assert net.sent == [frame(OWN)]
+    assert net.take_frames() == []
+
+
 def test_the_filter() -> None:
     net = Net()
     multicast, other = bytes.fromhex("01005e000001"), bytes.fromhex("01005e000002")
