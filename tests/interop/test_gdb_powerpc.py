@@ -31,10 +31,11 @@ def program(short_path: Path, need_tool: NeedTool) -> Path:
 
 
 @pytest.fixture
-def address(program: Path) -> Iterator[Path]:
+def address(program: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """Where the stub of a guest listens that runs the program, once a debugger says so."""
     path = program.parent / "gdb"
     command: list[str | Path] = [VDE, "guest", "mac", "--kernel", program, "--memory", "32M", "--console", "none"]
+    command += ["--cpu", getattr(request, "param", "750")]
     with subprocess.Popen([*command, "--gdb", path, "--gdb-wait"], stdin=subprocess.DEVNULL) as guest:
         patience = time.monotonic() + PATIENCE_S
         while not path.exists():
@@ -85,3 +86,22 @@ def test_a_session(need_tool: NeedTool, program: Path, address: Path) -> None:
     assert "argument 1000 f1 0.5 sprg3 77" in lines
     assert "in bump ()" in text
     assert "ticks" in text
+
+
+@pytest.mark.parametrize("address", ["7400"], indirect=True)
+def test_vectors(need_tool: NeedTool, program: Path, address: Path) -> None:
+    lines = gdb(
+        need_tool("gdb-multiarch"),
+        program,
+        address,
+        "set var $vr3.v4_int32[1] = 0x01020304",
+        "set var $vr31.v4_float[3] = 0.5",
+        "set var $vscr = 0x10000",
+        "set var $vrsave = 7",
+        "stepi",
+        'printf "octets %d %d of %x\\n", $vr3.v16_int8[4], $vr3.v16_int8[7], $vr3.v4_int32[1]',
+        'printf "float %.1f vscr %x vrsave %d pvr %x\\n", $vr31.v4_float[3], $vscr, $vrsave, $pvr',
+        "detach",
+    )
+    assert "octets 1 4 of 1020304" in lines
+    assert "float 0.5 vscr 10000 vrsave 7 pvr c0209" in lines
