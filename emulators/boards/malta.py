@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from emulators.board import BoardSpec, option
-from emulators.boards.malta_rom import BOOT_ROM, BOOT_ROM_OCTETS, STATUS_ERL, boot_rom, unhandled
+from emulators.boards.malta_rom import BOOT_ROM, BOOT_ROM_OCTETS, boot_rom, unhandled
+from emulators.boards.mips_exception import STATUS_ERL
 from emulators.bus import Bus
 from emulators.cpus.mips import Cpu, Vm
 from emulators.device import Device, Irq, Timeline

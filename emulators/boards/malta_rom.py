@@ -11,8 +11,8 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from emulators.boards.mips_exception import describe
 from emulators.cpus.mips import Cpu, Vm
-from emulators.cpus.mips.disassembler import disassemble
 
 BOOT_ROM, BOOT_ROM_OCTETS = 0x1FC00000, 0x10000
 KSEG1: Final = 0xA0000000
@@ -23,12 +23,6 @@ VECTORS: Final = (0x200, 0x300, 0x380, 0x400)
 """TLB refill, cache error, everything else, interrupts (Cause.IV = 1)."""
 UNHANDLED: Final = 0xBE5
 """SDBBP's code. Chosen."""
-EXC_NAMES: Final = dict(
-    enumerate(("Int", "Mod", "TLBL", "TLBS", "AdEL", "AdES", "IBE", "DBE", "Sys", "Bp", "RI", "CpU", "Ov", "Tr"))
-) | {15: "FPE", 23: "WATCH", 24: "MCheck"}
-WITH_ADDRESS: Final = frozenset({1, 2, 3, 4, 5})
-"""Those that set BadVAddr."""
-STATUS_ERL, CAUSE_BD = 1 << 2, 1 << 31
 
 
 def boot_rom() -> bytes:
@@ -54,27 +48,4 @@ def unhandled(cpu: Cpu, vm: Vm, symbol: Callable[[int], str | None], code: int) 
     state = cpu.state()
     if (state["pc"] & ~KSEG1) - 4 not in [BOOT_ROM + vector for vector in VECTORS] or code != UNHANDLED:
         return ""
-    pc = state["errorepc"] if state["status"] & STATUS_ERL else state["epc"]
-    if state["cause"] & CAUSE_BD:
-        pc = pc + 4 & 0xFFFFFFFF
-    number = state["cause"] >> 2 & 0x1F
-
-    def place(va: int) -> str:
-        name = symbol(va)
-        return f"{va:#010x}{f' ({name})' if name else ''}"
-
-    text = f"exception {EXC_NAMES.get(number, number)} at pc {place(pc)}"
-    found = _instruction(cpu, vm, pc)
-    text += f": {found}" if found else f", ra {place(state['r31'])}"
-    if number in WITH_ADDRESS:
-        text += f", address {state['badvaddr']:#010x}"
-    return f"{text}; the guest has no handlers in place (Status.BEV = 1)"
-
-
-def _instruction(cpu: Cpu, vm: Vm, pc: int) -> str:
-    """ "": there is no memory."""
-    gpa = cpu.translate(pc, "fetch") if pc % 4 == 0 else None
-    try:
-        return "" if gpa is None else disassemble(vm.read(gpa, 4), pc, "24Kf")[0].replace("\t", " ")
-    except ValueError:
-        return ""
+    return f"{describe(state, vm, cpu.translate, symbol, '24Kf')}; the guest has no handlers in place (Status.BEV = 1)"

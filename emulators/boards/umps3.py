@@ -15,9 +15,10 @@ import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from emulators.board import BoardSpec, Needs, option
+from emulators.boards.mips_exception import describe
 from emulators.bus import Bus
 from emulators.cpus.mips.umps import Processors, Vm
 from emulators.device import Device, Timeline
@@ -121,13 +122,23 @@ class EndWatch:
 
     The processors are looked at every `WATCH_US`, at ticks that depend on nothing but the configuration. The machine
     ends when one of them is there and none of the others does anything. Register 4 then points behind the text that
-    was written.
+    was written; behind a panic's stands the exception that led to it.
     """
 
-    def __init__(self, *, cpu: Processors, rom: bytes, events: EventQueue, halt: Callable[[int, str], None]) -> None:
+    def __init__(
+        self,
+        *,
+        cpu: Processors,
+        rom: bytes,
+        events: EventQueue,
+        halt: Callable[[int, str], None],
+        exception: Callable[[int], str],
+    ) -> None:
+        """`exception`: describes a processor's last; "": it had none."""
         self._cpu = cpu
         self._rom = rom
         self._halt = halt
+        self._exception = exception
         self._schedule = events.register("watch", self._look)
         self._ticks = events.clock.ticks(WATCH_US)
         ends = [at for at in range(0, len(rom), 4) if rom[at : at + 4] == FOREVER]
@@ -141,13 +152,14 @@ class EndWatch:
         for number in range(self._cpu.count):
             state = self._cpu.state(number)
             if state["pc"] in self._ends and not state["halted"]:
-                said = state["r4"]
+                said = number, state["r4"]
             elif not state["halted"] and not state["idle"]:
                 return
-        if isinstance(said, int):
-            text = self._text(said - EXECUTION_ROM)
+        if said is not None:
+            number, end = said
+            text = self._text(end - EXECUTION_ROM)
             if "panic" in text:
-                self._halt(PANICKED, text)
+                self._halt(PANICKED, ": ".join(filter(None, [text, self._exception(number)])))
             else:
                 self._halt(HALTED, text or "HALT")
 
@@ -223,7 +235,17 @@ def build(params: Params, outside: Outside) -> Machine:
         machine=control,
         units={(LINES[unit.name[:-1]], int(unit.name[-1])): unit for unit in units},
     )
-    EndWatch(cpu=cpu, rom=execution, events=queue, halt=events.halt)
+
+    def exception(processor: int) -> str:
+        def translate(va: int, access: Literal["fetch"]) -> int | None:
+            return cpu.translate(va, access, processor)
+
+        if not (state := cpu.state(processor))["cause"]:
+            return ""
+        found = describe(state, vm, translate, symbols.find, "uMPS3")
+        return f"{found}, on processor {processor}" if config.processors > 1 else found
+
+    EndWatch(cpu=cpu, rom=execution, events=queue, halt=events.halt, exception=exception)
     bus = Bus(lambda address, size: 0)
     bus.map(bus_registers.BASE, bus_registers.OCTETS, registers, name="bus registers")
     devices: dict[str, Device] = {

@@ -219,10 +219,16 @@ class Session:
             restored=restored,
             points=self._setup.points,
         )
-        runner.on_spin = partial(self._remark, "spin")
+        runner.on_spin = self._spins
         if self._setup.wait:
             runner.pause()
         return runner
+
+    def _spins(self, text: str) -> None:
+        """The machine's thread."""
+        self._remark("spin", text)
+        if text:
+            trio.from_thread.run_sync(self._surroundings.warn, text)
 
     def _remark(self, about: str, text: str) -> None:
         """Any thread."""

@@ -4,11 +4,11 @@ Theory: the processor's state is looked at `SAMPLES` times, a second of virtual 
 interrupts in at any of them, or is somewhere else, is at work; so is one that waited in between (HLT, WAIT). One that
 waits with interrupts off is told apart: nothing will wake it. Kernels that panic without a restart end in either way.
 
-A MIPS that handles an exception all that time (Status.EXL) is where that one happened: a handler that faults itself
-begins again and again, wherever its code is.
+A MIPS that handles an exception all that time (Status.EXL; uMPS3's: it is in the ROMs, or where the exception was) is
+where that one happened: a handler that faults itself begins again and again, wherever its code is.
 
-Limits: a loop of more than `REACH_OCTETS`, or one that lets interrupts in now and then, is not noticed. Processors
-whose state does not tell (uMPS3's) are not looked at.
+Limits: a loop of more than `REACH_OCTETS`, or one that lets interrupts in now and then, is not noticed. Of several
+processors (uMPS3's) the first is looked at. Processors whose state does not tell are not.
 """
 
 from collections.abc import Mapping
@@ -22,17 +22,24 @@ REACH_OCTETS: Final = 256
 """Chosen: loops that wait are a few instructions; decompressors, which work with interrupts off, are longer."""
 EFLAGS_IF: Final = 1 << 9  # Intel SDM vol. 1, 3.4.3
 MSR_EE: Final = 1 << 15  # PowerPC: PEM table 2-5
-STATUS_IE, STATUS_EXL, STATUS_EXL_ERL, STATUS_IM = 1, 2, 6, 0xFF00  # MD00090 table 9.28
+STATUS_IE, STATUS_EXL, STATUS_EXL_ERL, STATUS_IM = 1, 2, 6, 0xFF00  # MD00090 table 9.28; an R3000's IEc is IE
+
+UMPS3_RAM = 0x2000_0000  # uMPS3's ROMs are below
 
 
 def interrupts_off(state: Mapping[str, Any], *, waits: bool = False) -> bool | None:
-    """None: the state does not tell. `waits`: a 24K's WAIT ends for what the mask lets through (Config7.WII)."""
+    """None: the state does not tell.
+
+    `waits`: a 24K's WAIT ends for what the mask lets through (Config7.WII), uMPS3's for every interrupt.
+    """
     if "eflags" in state:
         return not state["eflags"] & EFLAGS_IF
     if "errorepc" in state and waits:
         return not state["status"] & STATUS_IM
     if "errorepc" in state:
         return bool(state["status"] & (STATUS_IE | STATUS_EXL_ERL) != STATUS_IE)
+    if "mtc0_register" in state:
+        return not waits and not (state["status"] & STATUS_IE and state["status"] & STATUS_IM)
     if "msr" in state:
         return not state["msr"] & MSR_EE
     return None
@@ -47,7 +54,11 @@ def place(state: Mapping[str, Any]) -> int:
 
 def exception_at(state: Mapping[str, Any]) -> int | None:
     """Where the exception happened that a MIPS handles; None: it handles none, or is another processor."""
-    return int(state["epc"]) if "errorepc" in state and state["status"] & STATUS_EXL else None
+    if "errorepc" in state and state["status"] & STATUS_EXL:
+        return int(state["epc"])
+    if "mtc0_register" in state and state["cause"] and (state["pc"] < UMPS3_RAM or state["pc"] == state["epc"]):
+        return int(state["epc"])
+    return None
 
 
 class SpinWatch:

@@ -1,6 +1,7 @@
 """`vde guest umps3 --break` and `--trace` with a kernel in C on two processors: exit status, line, file."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -63,3 +64,25 @@ def test_what_cannot_be(config: Path, options: tuple[str, ...], said: str) -> No
     done = guest(config, *options)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
+
+
+def test_a_kernel_that_hangs_is_told_as_spinning(tmp_path: Path) -> None:
+    source = tmp_path / "hangs.c"
+    source.write_text("void hang(void) { for (;;); }\nint main(void) { hang(); return 0; }\n")
+    assert elf2umps.run(["-k", str(build_kernel(tmp_path, [source], need_tool))], "elf2umps") == 0
+    path = tmp_path / "machine.json"
+    boot = {"load-core-file": True, "core-file": "kernel.core.umps"}
+    symbols = {"file": "kernel.stab.umps", "asid": 64}
+    path.write_text(json.dumps({"boot": boot, "symbol-table": symbols}))
+    with subprocess.Popen(
+        [VDE, "guest", "umps3", path, "--rom", "own", "--console", "none"],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stderr is not None
+            said = process.stderr.readline()
+            assert re.fullmatch(r"vde guest: spinning at pc 0x2000[0-9a-f]{4} \(main(\+0x\w+)?\)\n", said)
+        finally:
+            process.terminate()

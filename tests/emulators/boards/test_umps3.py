@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from emulators import board
 from emulators.board import Needs
 from emulators.boards import umps3
+from emulators.guest.spin import SAMPLES, SpinWatch
 from emulators.loaders import umps
 from emulators.machine import Done, Halted, Machine, Outcome, PoweredOff
 from emulators.outside import Bench, MemoryDisk
@@ -48,13 +49,18 @@ def test_halt(tmp_path: Path) -> None:
 
 def test_panic(tmp_path: Path) -> None:
     machine, bench = tiny.make(tmp_path, PANIC)
-    assert run(machine) == Halted(umps3.PANICKED, "kernel panic()")
+    end = run(machine)
+    assert isinstance(end, Halted)
+    assert end.code == umps3.PANICKED
+    assert end.text.startswith("kernel panic(): exception Bp at pc 0x2000"), end.text
     assert bench.written["terminal0"] == b"kernel panic()\n"
 
 
 def test_panic_without_a_terminal(tmp_path: Path) -> None:
     machine, _ = tiny.make(tmp_path, PANIC, {"devices": {}})
-    assert run(machine) == Halted(umps3.PANICKED, "kernel panic()")
+    end = run(machine)
+    assert isinstance(end, Halted)
+    assert (end.code, end.text.partition(":")[0]) == (umps3.PANICKED, "kernel panic()")
 
 
 @pytest.mark.parametrize("rate", [1, 3])
@@ -65,20 +71,38 @@ def test_power_off_takes_a_millisecond(tmp_path: Path, rate: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "code",
+    ("code", "exception"),
     [
-        [*load(T0, 0x3000_0000), tiny.jr(T0), NOP],  # to where nothing is
-        [*load(T0, 0x0000_0000), sw(T0, T0, 0), NOP],  # into the ROM
-        [*load(T0, 0x1FC0_0000), sw(T0, T0, 0), NOP],
-        [*load(T0, 0x2004_0000), lw(T1, T0, 0), NOP],  # behind RAM
-        [*load(T0, 0x1000_0518), lw(T1, T0, 0), NOP],  # behind the bus registers
-        [0xFFFF_FFFF],
-        [ori(A0, 0, 9), tiny.BREAK, NOP],  # a service that does not exist, and a kernel without a handler
+        ([*load(T0, 0x3000_0000), tiny.jr(T0), NOP], "IBE at pc 0x30000000, ra 0x"),  # to where nothing is
+        ([*load(T0, 0x0000_0000), sw(T0, T0, 0), NOP], "DBE at pc 0x2000"),  # into the ROM
+        ([*load(T0, 0x1FC0_0000), sw(T0, T0, 0), NOP], r"DBE at pc 0x2000\w+: sw t0,0\(t0\)"),
+        ([*load(T0, 0x2004_0000), lw(T1, T0, 0), NOP], "DBE at pc 0x2000"),  # behind RAM
+        ([*load(T0, 0x1000_0518), lw(T1, T0, 0), NOP], "DBE at pc 0x2000"),  # behind the bus registers
+        ([0xFFFF_FFFF], "RI at pc 0x2000"),
+        # a service that does not exist, and a kernel without a handler
+        ([ori(A0, 0, 9), tiny.BREAK, NOP], r"Bp at pc 0x2000\w+: break"),
     ],
 )
-def test_a_kernel_without_handlers_panics_at_an_exception(tmp_path: Path, code: list[int]) -> None:
+def test_a_kernel_without_handlers_panics_at_an_exception(tmp_path: Path, code: list[int], exception: str) -> None:
     machine, _ = tiny.make(tmp_path, code)
-    assert run(machine) == Halted(umps3.PANICKED, "kernel panic()")
+    end = run(machine)
+    assert isinstance(end, Halted)
+    assert end.code == umps3.PANICKED
+    assert re.match(rf"kernel panic\(\): exception {exception}", end.text), end.text
+
+
+def test_a_handler_that_is_nowhere_is_told_as_spinning(tmp_path: Path) -> None:
+    """An exception at the handler itself begins it again, for ever: at first in the ROM, and then where nothing is."""
+    nowhere = [*load(T0, 0x0FFF_F900), *load(T1, 0x3000_0000), *(sw(T1, T0, 4 * word) for word in range(4))]
+    machine, _ = tiny.make(tmp_path, [*nowhere, 0xFFFF_FFFF])
+    machine.ticks_hz //= 1000  # seconds of the watch's, which only counts
+    watch = SpinWatch()
+    told = []
+    for _ in range(2 * SAMPLES):
+        assert machine.run_for(machine.ticks_hz) == Done()
+        told.append(watch.look(machine))
+    (text,) = [text for text in told if text is not None]
+    assert re.match(r"spinning at pc 0x\w+, in the exception at pc 0x30000000", text), text
 
 
 def test_the_machine_describes_itself(tmp_path: Path) -> None:

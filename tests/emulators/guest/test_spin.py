@@ -84,5 +84,8 @@ def test_processors_that_tell_nothing() -> None:
     assert interrupts_off({"pc": 4, "status": 0, "errorepc": 0}) is True
     assert interrupts_off({"pc": 4, "status": 1, "errorepc": 0}) is False
     assert interrupts_off({"pc": 4, "status": 3, "errorepc": 0}) is True
+    umps3 = {"pc": 4, "mtc0_register": 0xFFFFFFFF}
+    assert [interrupts_off({**umps3, "status": status}) for status in (0xFF01, 0xFF00, 1)] == [False, True, True]
+    assert interrupts_off({**umps3, "status": 0}, waits=True) is False
     assert interrupts_off({"pc": 4, "msr": 0x1032}) is True
     assert interrupts_off({"pc": 4, "msr": 0x9032}) is False
