@@ -19,7 +19,7 @@ from tests.emulators.loaders.elf_file import elf
 from tests.interop import ppc_image
 from tests.interop.guest_console import ConsoleGuest
 from tests.interop.namespaces import in_namespace, inside
-from tests.interop.test_mac_linux import Dialogue
+from tests.interop.test_mac_linux import CHUNK, Dialogue
 from tests.interop.test_malta_network import TRANSFER_OCTETS, host_peer, http_server
 from tests.lab_runner import LabRunner
 from tests.switch_process import SwitchProcess
@@ -31,11 +31,13 @@ pytestmark = [pytest.mark.interop, pytest.mark.slow]
 VDE = Path(sys.executable).parent / "vde"
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 PATIENCE_S = 120.0
+LINE, CELL_WIDTH, CELL_HEIGHT = 18, 8, 10
+"""Where OpenBIOS' third line of text is, and the size of its letters."""
 
 Started = Callable[..., SwitchProcess]
 
 
-@pytest.mark.parametrize("model", ["pcnet", "rtl8139", "virtio", "ne2000"])
+@pytest.mark.parametrize("model", ["pcnet", "rtl8139", "virtio", "e1000", "ne2000"])
 def test_ping_and_ten_megabytes_both_ways(
     host_peer: tuple[SwitchProcess, str], need_tool: NeedTool, short_path: Path, model: str
 ) -> None:
@@ -60,6 +62,48 @@ def test_ping_and_ten_megabytes_both_ways(
         guest.shell("httpd -h /tmp")
         with inside(namespace), urllib.request.urlopen("http://192.0.2.2/ten", timeout=PATIENCE_S) as answer:
             assert hashlib.sha256(answer.read()).hexdigest() == digest
+
+
+def test_openbios_draws_its_prompt_and_reads_the_keyboard() -> None:
+    """What is typed and what is answered look alike; nobody has to read letters for that."""
+    guest = Dialogue(mac.Params(boot="prompt", firmware_console="screen"))
+    display = guest.outside.display
+    assert display.frame is not None
+    assert display.on_key is not None
+
+    def line() -> list[bytes]:
+        """The cells of the line with the prompt."""
+        assert display.frame is not None
+        frame = display.frame()
+        assert (frame.width, frame.height) == (800, 600)
+        rows = [frame.pixels[y * 2400 : (y + 1) * 2400] for y in range(LINE, LINE + CELL_HEIGHT)]
+        return [b"".join(row[at : at + 3 * CELL_WIDTH] for row in rows) for at in range(0, 2400, 3 * CELL_WIDTH)]
+
+    def wait_until(right: Callable[[], bool]) -> None:
+        for _ in range(200):
+            guest.machine.run_for(CHUNK)
+            if right():
+                return
+        raise AssertionError(set(line()))
+
+    def drawn() -> list[bytes]:
+        """But for blanks."""
+        cells = line()
+        blank = max(set(cells), key=cells.count)
+        return [cell for cell in cells if cell != blank]
+
+    # The VGA's mode before OpenBIOS sets its own is of another size.
+    wait_until(lambda: display.frame is not None and display.frame().width == 800)
+    wait_until(lambda: len(drawn()) == 3)  # "0 > " and the cursor
+    for name in ("4", "2", "space", "dot", "enter"):
+        for down in (True, False):
+            display.on_key(name, down)
+            guest.machine.run_for(CHUNK)
+    wait_until(lambda: len(drawn()) >= 9)  # 0 > 42 . 42  ok
+    prompt = line()
+    four, two = prompt[4:6]
+    assert four != two
+    assert drawn()[2:7] == [four, two, drawn()[4], four, two]
 
 
 def test_openbios_starts_linux() -> None:
@@ -88,6 +132,40 @@ def test_linux_reads_and_writes_an_ide_disk() -> None:
     guest.wait_for("done")
     assert disk.contents[: 256 << 10] == bytes(256 << 10)
     assert disk.contents[256 << 10 : 257 << 10] == bytes(range(256)) * 4
+
+
+def test_linux_sees_what_is_done_to_keyboard_and_mouse() -> None:
+    """By evdev: a key goes down and up, a button goes down while the mouse moves to the right and up."""
+    image = ppc_image.find_built()
+    guest = Dialogue(mac.Params(kernel=image.kernel, initrd=image.initrd, append=image.words))
+    guest.wait_for(image.ready)
+    guest.type("cat /proc/bus/input/devices; echo re''ad\n")
+    found = guest.wait_for("read\n")
+    assert 'N: Name="ADB keyboard"' in found
+    assert 'N: Name="ADB mouse"' in found
+    display = guest.outside.display
+    assert display.on_key is not None
+    assert display.on_mouse is not None
+    reading = "dd if=/dev/input/event{} bs=16 count=4 2>/dev/null | od -An -v -td2 & usleep 200000; echo re''ad\n"
+    guest.type(reading.format(0))
+    guest.wait_for("read\n")
+    display.on_key("a", True)
+    display.on_key("a", False)
+    guest.type("wait; echo do''ne\n")
+    key, synchronize = (1, 30), (0, 0, 0, 0)  # EV_KEY, KEY_A; EV_SYN
+    assert events(guest.wait_for("done\n")) == [(*key, 0, 1), synchronize, (*key, 0, 0), synchronize]
+    guest.type(reading.format(1))
+    guest.wait_for("read\n")
+    display.on_mouse(5, 3, 0, 1)
+    guest.type("wait; echo do''ne\n")
+    button, right, up = (1, 272, 0, 1), (2, 0, 0, 5), (2, 1, -1, -3)  # EV_KEY, BTN_LEFT; EV_REL, REL_X and REL_Y
+    assert events(guest.wait_for("done\n")) == [button, right, up, synchronize]
+
+
+def events(dump: str) -> list[tuple[int, ...]]:
+    """Of each `struct input_event` behind its time: type, code, and the halves of its value."""
+    lines = [line.split() for line in dump.splitlines()]
+    return [tuple(map(int, line[4:])) for line in lines if len(line) == 8 and line[0].lstrip("-").isdigit()]
 
 
 def test_openbios_starts_a_program_from_a_disc(need_tool: NeedTool, tmp_path: Path) -> None:

@@ -36,6 +36,11 @@ def find() -> PpcImage:
     if directory:
         files = (Path(directory) / "vmlinux", Path(directory) / "initramfs.cpio.gz")
         return PpcImage(*files, "console=ttyPZ0 loglevel=3", "GUEST-READY ppc")
+    return find_built()
+
+
+def find_built() -> PpcImage:
+    """The image that `vide image build` makes, whose kernel has more drivers; skips the test if there is none."""
     try:
         image = store.open_image("linux-ppc")
     except ImageError:
