@@ -194,6 +194,7 @@ class Machine:
         waiting: the processor waits; True: something has come of that, it is to go on.
         symbol: names a virtual address, for messages.
         locate: (address, octets) of a symbol.
+        notes: what the user may want to know of how it starts.
     """
 
     def __init__(
@@ -216,8 +217,10 @@ class Machine:
         waiting: Callable[[], bool] = lambda: False,
         symbol: Callable[[int], str | None] = lambda address: None,
         locate: Callable[[str], tuple[int, int] | None] = lambda name: None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.board = board
+        self.notes = notes
         self.cpu = cpu
         self.vm = vm
         self.bus = bus

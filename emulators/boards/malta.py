@@ -157,6 +157,7 @@ def build(params: Params, outside: Outside) -> Machine:
         devices=board.devices,
         memory=tuple(regions),
         symbol=booted.symbols.find,
+        notes=booted.notes,
         hypercall=from_rom,
     )
 

@@ -132,12 +132,13 @@ def build(params: Params, outside: Outside) -> Machine:
         virtio_console=params.virtio_console,
     )
     symbols = None
+    notes: tuple[str, ...] = ()
     if boot == "kernel":
         if vga is not None:
             start_in_text(vga, vga_bios)
         booted = _boot_kernel(params, vm, chipset, vga)
         enter(cpu, booted)
-        symbols = booted.symbols
+        symbols, notes = booted.symbols, booted.notes
     else:
         vm.add_memory(TOP - len(bios), len(bios), readonly=True)
         vm.write(TOP - len(bios), bios)
@@ -169,6 +170,7 @@ def build(params: Params, outside: Outside) -> Machine:
         shutdown=chipset.events.reset,
         waiting=chipset.coprocessor.look,
         symbol=symbols.find if symbols is not None else lambda address: None,
+        notes=notes,
     )
 
 

@@ -163,6 +163,8 @@ class Session:
             outside = LiveOutside(cables, disks, setup.random or self._surroundings.random, consoles)
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1) as signals:
                 self.runner = runner = await trio.to_thread.run_sync(lambda: self._runner(outside, disks))
+                for note in runner.machine.notes if setup.restore is None else ():
+                    self._warn(note)
                 async with trio.open_nursery() as nursery:
                     send, commands = trio.open_memory_channel[str](16)
                     self._commands = send

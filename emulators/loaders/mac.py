@@ -88,7 +88,6 @@ class Booted:
     entry: int
     registers: dict[str, int]
     symbols: Symbols
-    notes: tuple[str, ...] = ()
 
 
 def boot(
@@ -114,7 +113,6 @@ def boot(
         ConfigError: it is not a kernel for this board, or something does not fit.
     """
     line = check_command_line(command_line)
-    notes: list[str] = []
     elf = find_kernel(kernel, kernel_name, memory_octets)
     end = place(elf, kernel_name, vm, lambda address: address & ~KERNEL_VIRTUAL)
     top = min(memory_octets, LOW_OCTETS)
@@ -143,7 +141,7 @@ def boot(
     vm.write(tree_at, flat)
     entry = elf.entry & ~KERNEL_VIRTUAL
     registers = {"r1": tree_at - 0x100, "r3": tree_at, "r4": 0, "r5": 0}
-    return Booted(entry, registers, elf.symbols, tuple(notes))
+    return Booted(entry, registers, elf.symbols)
 
 
 def check_command_line(text: str) -> str:

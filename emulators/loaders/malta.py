@@ -48,6 +48,8 @@ BSS_OCTETS: Final = 2 << 20
 
 XZ_MAGIC: Final = b"\xfd7zXZ\0"
 XZ_MEMORY_OCTETS: Final = 128 << 20
+NOT_PACKED: Final = "no .xz stream in it"
+"""Then it is no `vmlinuz`, and nobody misses anything."""
 MOST_STREAMS: Final = 16
 WRAPPER_OCTETS: Final = 0x400
 """Of the wrapper's beginning, where its last jump is looked for. Chosen."""
@@ -117,10 +119,10 @@ def boot(
     unpacked = None
     if decompress:
         unpacked = unpack(elf, low_octets)
-        if isinstance(unpacked, str):
-            notes.append(f"{kernel_name}: {unpacked}: it is started as it is")
-        else:
+        if isinstance(unpacked, Elf):
             elf = unpacked
+        elif unpacked != NOT_PACKED:
+            notes.append(f"{kernel_name}: {unpacked}: it is started as it is")
     end = place(elf, kernel_name, vm, to_physical)
     words = []
     if initrd:
@@ -190,7 +192,7 @@ def unpack(elf: Elf, most_octets: int) -> Elf | str:
 
 def _inflate(octets: bytes, most_octets: int) -> bytes | str:
     """The first .xz stream of `octets` that is one, inflated."""
-    reason = "no .xz stream in it"
+    reason = NOT_PACKED
     at = -1
     for _ in range(MOST_STREAMS):
         at = octets.find(XZ_MAGIC, at + 1)

@@ -15,6 +15,7 @@ from emulators.machine import Idle, Machine, PoweredOff, Region, Reset
 from emulators.outside import Bench, MemoryDisk
 from emulators.snapshot import SnapshotError
 from tests.emulators.boards.bare_i386 import FOREVER, Program, bios, say16
+from tests.emulators.loaders.linux_image import bzimage
 from vde.errors import ConfigError
 
 SECOND = pc.TICKS_HZ
@@ -220,6 +221,16 @@ def test_address_line_20(tmp_path: Path) -> None:
     machine.vm.write(0, program.octets())
     assert machine.run_for(SECOND) == PoweredOff(0)
     assert said(outside) == b"1111111122222222"
+
+
+def test_a_kernel_that_cannot_be_unpacked_is_told(tmp_path: Path) -> None:
+    kernel = tmp_path / "vmlinuz"
+    kernel.write_bytes(bzimage(b"\x02\x21\x4c\x18 lz4"))
+    params = Params(kernel=kernel, memory=32 << 20)
+    (note,) = build(params, Bench()).notes
+    assert note.startswith("vmlinuz: ")
+    assert note.endswith(": it is started as it is")
+    assert build(replace(params, decompress=False), Bench()).notes == ()
 
 
 def test_consoles_and_cables_lead_to_the_devices(tmp_path: Path) -> None:

@@ -256,6 +256,21 @@ async def test_a_reset_builds_the_machine_again(tmp_path: Path) -> None:
     assert path.read_bytes() == b"rrr"
 
 
+async def test_what_the_user_may_want_to_know_is_told_once() -> None:
+    surroundings, built = MemorySurroundings(), []
+
+    def build(outside: Outside) -> Machine:
+        built.append(1)
+        machine = toy(program((SET, 1), (STORE, PORT_RESET if len(built) < 3 else PORT_POWER)), outside)
+        machine.notes = ("vmlinuz: it is started as it is",)
+        return machine
+
+    async with guest(b"", surroundings=surroundings, build=build) as (_, results):
+        await wait_for(lambda: bool(results))
+    assert len(built) == 3
+    assert surroundings.warnings == ["vmlinuz: it is started as it is"]
+
+
 async def test_a_snapshot_goes_on_in_another_guest(tmp_path: Path) -> None:
     path = tmp_path / "saved"
     surroundings = MemorySurroundings()
