@@ -208,8 +208,13 @@ def _described(value: object) -> str:
             return shown(value)
 
 
+def _is_count(value: object) -> bool:
+    """A number that is no model's: 486, 604, 750 and 7400 are."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value < 100
+
+
 def _hint(kind: str, value: object, path: Keys) -> str:
-    if path and path[-1] == "cpu" and isinstance(value, int | float) and not isinstance(value, bool):
+    if path and path[-1] == "cpu" and _is_count(value):
         return "'cpu' is a model, such as pentium3 or 24Kf; the number of CPUs cannot be chosen yet"
     if kind == "string_type" and isinstance(value, int | float | bool):
         return f'write "{value}" in quotes if text is meant'
