@@ -74,7 +74,7 @@ soak-malta: $(VENV)/.built
 test-mac: $(VENV)/.built
 	@setup/install-packages test
 	@$(BIN)/vde image build linux-ppc
-	$(PYTEST) tests/interop/long_mac.py
+	$(PYTEST) --numprocesses $(JOBS) --dist worksteal tests/interop/long_mac.py tests/interop/long_mac_discs.py
 
 unit: $(VENV)/.built
 	$(PYTEST) -m 'not interop and not slow'

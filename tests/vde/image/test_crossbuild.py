@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from vde.image import crossbuild
-from vde.image.apt import _SOURCE_URI
+from vde.image import crossbuild, store
+from vde.image.apt import _SOURCE_URI, Record
 from vde.image.crossbuild import check_tools, fingerprint
 from vde.image.errors import ImageError
+from vde.image.initramfs import guest_init
+from vde.image.manifest import read_manifest
 from vde.image.recipe import find_recipe
 from vde.image.sources import Source, render
 
@@ -63,6 +65,28 @@ def test_source_packages_are_asked_for_beside_binary_ones() -> None:
 def test_files_of_a_source_package_are_told_apart() -> None:
     found = [match.groups()[1:3] for match in _SOURCE_URI.finditer(URIS.format("0" * 64, "1" * 64))]
     assert found == [("busybox_1.35.0-4+deb12u1.dsc", "2512"), ("busybox_1.35.0.orig.tar.bz2", "2480624")]
+
+
+def test_an_image_that_was_built_has_the_octets_that_it_has_elsewhere() -> None:
+    try:
+        image = store.open_image("linux-ppc")
+    except ImageError:
+        pytest.skip("linux-ppc is not built here: vide image build linux-ppc takes some minutes")
+    manifest = read_manifest(image.kernel.parent)
+    assert manifest is not None
+    if manifest.recipe != find_recipe("linux-ppc").fingerprint(guest_init()):
+        pytest.skip("the image was made by another version of the recipe")
+    expected = crossbuild.KNOWN.get(tuple(package.sha256 for package in manifest.packages))
+    if expected is None:
+        pytest.skip(f"other sources than those whose octets are known: {[each.version for each in manifest.packages]}")
+    assert (manifest.kernel.sha256, manifest.archive_sha256) == expected
+
+
+def test_other_octets_of_known_sources_are_told() -> None:
+    (sources,) = crossbuild.KNOWN
+    records = [Record("p", "1", "all", 1, sha256, "") for sha256 in sources]
+    assert not crossbuild.is_known(records, b"kernel", b"archive")
+    assert crossbuild.is_known(records[:1], b"kernel", b"archive")
 
 
 def test_the_configuration_is_part_of_the_recipe() -> None:
