@@ -28,6 +28,7 @@ from vde.image import initramfs, sources
 from vde.image.advice import explain
 from vde.image.apt import Apt, Record, machine_source_files
 from vde.image.build import Product
+from vde.image.compilation import CONFIGURATION, FIXED
 from vde.image.deb import Limits, read_files
 from vde.image.errors import ImageError
 from vde.image.packages import missing_source
@@ -55,17 +56,6 @@ NEEDED_OCTETS: Final = 2_500_000_000
 KERNEL_STEPS: Final = 1500
 BUSYBOX_STEPS: Final = 900
 """About how many lines `make` says; only what is shown depends on it."""
-CONFIGURATION: Final = Path(__file__).with_name("pmac32.config")
-FIXED: Final = {
-    "LC_ALL": "C",
-    "TZ": "UTC",
-    "SOURCE_DATE_EPOCH": "1735689600",
-    "KBUILD_BUILD_TIMESTAMP": "2025-01-01 00:00:00 UTC",
-    "KBUILD_BUILD_USER": "vde",
-    "KBUILD_BUILD_HOST": "vde",
-    "KBUILD_BUILD_VERSION": "1",
-}
-"""1 January 2025. Chosen."""
 KNOWN: Final[Mapping[tuple[str, ...], tuple[str, str]]] = {
     (
         "ae95fe63d4c553f8d0e6c86cb1ab566f3894a43743eb19ab585cd97d82f26514",  # linux-source-6.1 6.1.192-2
@@ -280,8 +270,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except (ProcessLookupError, subprocess.TimeoutExpired):
         process.kill()
         process.wait()
-
-
-def fingerprint() -> str:
-    """What else than the recipe decides how the image is made."""
-    return hashlib.sha256(CONFIGURATION.read_bytes() + repr(sorted(FIXED.items())).encode()).hexdigest()

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from vde.errors import ConfigError
+from vde.image import compilation
 
 SUITE = "bookworm"
 UML_SUITE = "sid"
@@ -100,9 +101,7 @@ class Recipe:
         if self.ports:
             shape += ("ports", self.suite)
         if self.built:
-            from vde.image import crossbuild
-
-            shape += (crossbuild.fingerprint(),)
+            shape += (compilation.fingerprint(),)
         return hashlib.sha256(repr((ASSEMBLY, shape)).encode() + init).hexdigest()
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from vde.image import crossbuild, store
 from vde.image.apt import _SOURCE_URI, Record
-from vde.image.crossbuild import check_tools, fingerprint
+from vde.image.compilation import fingerprint
+from vde.image.crossbuild import check_tools
 from vde.image.errors import ImageError
 from vde.image.initramfs import guest_init
 from vde.image.manifest import read_manifest
