@@ -91,7 +91,7 @@ def _nic(chipset: Chipset, index: int, model: str, cable: NicEnd, places: list[t
 
 def _isa_nic(chipset: Chipset, name: str, mac: bytes, cable: NicEnd, base: int, irq: int) -> None:
     """An NE2000 with jumpers: drivers have to be told where it is."""
-    nic = Ne2000(mac=mac, irq=chipset.irq(irq), out=cable.send, timeline=chipset.timeline)
+    nic = Ne2000(mac=mac, irq=chipset.irq(irq), out=cable.send, timeline=chipset.timeline, warp=chipset.events.warp)
     models.plug_in(cable, nic)
     chipset.io.map(base, NE2000_PORTS, nic, name=name)
     chipset.devices[name] = nic

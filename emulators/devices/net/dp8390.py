@@ -62,6 +62,7 @@ from emulators.devices.net.dp8390_registers import (
     TCR_LOOPBACK,
 )
 from emulators.devices.net.packet_memory import PacketMemory
+from emulators.devices.net.polling import Polling
 from emulators.snapshot import SnapshotError, take, take_int, take_version
 
 _KEPT: Final = ("pstart", "pstop", "bnry", "curr", "tpsr", "tsr", "isr", "imr", "rsr", "rcr", "tcr", "dcr", "cr")
@@ -77,6 +78,7 @@ class Dp8390(DataPath):
         out: takes the frames that are sent, without FCS.
         timeline: the machine's time.
         realtek: be an RTL8029AS.
+        warp: lets time pass for drivers that poll (`emulators.devices.net.polling`).
     """
 
     def __init__(
@@ -87,8 +89,10 @@ class Dp8390(DataPath):
         out: Callable[[bytes], None],
         timeline: Timeline,
         realtek: bool = False,
+        warp: Callable[[int], None] = lambda ns: None,
     ) -> None:
         super().__init__(memory=memory, irq=irq, out=out, timeline=timeline)
+        self._polling = Polling(timeline=timeline, warp=warp)
         self._realtek = realtek
         self._config = bytearray(16)
 
@@ -126,7 +130,8 @@ class Dp8390(DataPath):
     def _read_page_0(self, offset: int) -> int:
         match offset:
             case 7:
-                return self.isr
+                # iPXE clears nothing in it, and looks at CURR as well; who moves data is no idle poller
+                return self._polling.read(self.isr | self.curr << 8 | self.rsar << 16, busy=0) & 0xFF
             case 3:
                 return self.bnry
             case 4:
@@ -272,7 +277,7 @@ class Dp8390(DataPath):
         """All of it."""
         memory = self.memory
         return {
-            "version": 1,
+            "version": 2,
             "registers": {name: getattr(self, name) for name in _KEPT + _KEPT_16},
             "arrays": [bytes(self._par), bytes(self._mar), bytes(self._tally), bytes(self._config), bytes(self._fifo)],
             "full": self._full,
@@ -280,13 +285,14 @@ class Dp8390(DataPath):
             "link": self._link,
             "memory": bytes(memory.space[memory.first : memory.end]),
             "queue": list(self.queue),
+            "polling": self._polling.state(),
             "counts": dict(self.counts),
             "mistakes": self.mistakes,
         }
 
     def from_state(self, state: State) -> None:
         """Take `state` back. Raises SnapshotError."""
-        take_version(state, 1)
+        take_version(state, 2)
         saved = take(state, "registers", dict)
         registers = {name: take_int(saved, name, 0xFF) for name in _KEPT}
         registers |= {name: take_int(saved, name, 0xFFFF) for name in _KEPT_16}
@@ -303,6 +309,7 @@ class Dp8390(DataPath):
         counts = {name: take_int(take(state, "counts", dict), name, 1 << 62) for name in self.counts}
         remind_at = take(state, "remind_at", int)
         full, link = take(state, "full", bool), take(state, "link", bool)
+        self._polling.from_state(take(state, "polling", dict))
         self.mistakes = take_int(state, "mistakes", 1 << 62)
         for name, value in registers.items():
             setattr(self, name, value)

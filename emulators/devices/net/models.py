@@ -70,6 +70,6 @@ def card(
         case "rtl8139":
             return Rtl8139(name, mac=mac, dma=dma, out=out, timeline=timeline, warp=warp)
         case "ne2000":
-            return Ne2000Pci(name, mac=mac, out=out, timeline=timeline)
+            return Ne2000Pci(name, mac=mac, out=out, timeline=timeline, warp=warp)
         case _:
             raise ConfigError(f"network card {model!r} is unknown; there are {', '.join(PCI_MODELS)}")

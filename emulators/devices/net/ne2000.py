@@ -52,14 +52,22 @@ class Ne2000:
         irq: its interrupt line.
         out: takes the frames that are sent, without FCS.
         realtek: the chip is an RTL8029AS.
+        warp: lets time pass for drivers that poll (`emulators.devices.net.polling`).
     """
 
     def __init__(
-        self, *, mac: bytes, irq: Irq, out: Callable[[bytes], None], timeline: Timeline, realtek: bool = False
+        self,
+        *,
+        mac: bytes,
+        irq: Irq,
+        out: Callable[[bytes], None],
+        timeline: Timeline,
+        realtek: bool = False,
+        warp: Callable[[int], None] = lambda ns: None,
     ) -> None:
         memory = PacketMemory(MEMORY, MEMORY_OCTETS, prom(mac))
         self.mac = mac
-        self.chip = Dp8390(memory=memory, irq=irq, out=out, timeline=timeline, realtek=realtek)
+        self.chip = Dp8390(memory=memory, irq=irq, out=out, timeline=timeline, realtek=realtek, warp=warp)
         self.receive, self.set_link, self.ready_frames = self.chip.receive, self.chip.set_link, self.chip.ready_frames
 
     @property
@@ -146,14 +154,22 @@ class Ne2000Pci(PciFunction):
     """One card on PCI: Realtek's RTL8029AS.
 
     Args:
-        mac, out, timeline: as for `Ne2000`.
+        mac, out, timeline, warp: as for `Ne2000`.
     """
 
     timed = True
 
-    def __init__(self, name: str, *, mac: bytes, out: Callable[[bytes], None], timeline: Timeline) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        mac: bytes,
+        out: Callable[[bytes], None],
+        timeline: Timeline,
+        warp: Callable[[int], None] = lambda ns: None,
+    ) -> None:
         super().__init__(name, vendor=0x10EC, device=0x8029, class_code=0x020000, pin=1)
-        self.card = Ne2000(mac=mac, irq=self.set_interrupt, out=out, timeline=timeline, realtek=True)
+        self.card = Ne2000(mac=mac, irq=self.set_interrupt, out=out, timeline=timeline, realtek=True, warp=warp)
         self.mac = mac
         self.add_bar(0, PORTS, self.card, io=True)
         self.receive, self.set_link, self.ready_frames = self.card.receive, self.card.set_link, self.card.ready_frames

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from emulators.device import Timeline
 from emulators.devices.net.dp8390_registers import LONGEST_FRAME, QUEUE_FRAMES
 from emulators.devices.net.ne2000 import Ne2000, Ne2000Pci
+from emulators.devices.net.polling import PATIENCE
 from emulators.devices.pci.bus import PciBus
 from emulators.snapshot import SnapshotError
 from tests.emulators.devices.registers import Line, accesses, exercise, moved
@@ -24,11 +25,13 @@ PRX, PTX, OVW, CNT, RDC, RST = 0x01, 0x02, 0x10, 0x20, 0x40, 0x80
 class Driver:
     """A card, and the calls of a driver."""
 
-    def __init__(self, *, realtek: bool = False) -> None:
+    def __init__(self, *, realtek: bool = False, warp: Callable[[int], None] = lambda ns: None) -> None:
         self.sent: list[bytes] = []
         self.line = Line()
         self.timeline = Timeline()
-        self.card = Ne2000(mac=MAC, irq=self.line, out=self.sent.append, timeline=self.timeline, realtek=realtek)
+        self.card = Ne2000(
+            mac=MAC, irq=self.line, out=self.sent.append, timeline=self.timeline, realtek=realtek, warp=warp
+        )
         self.tally = self.card.counts
 
     def put(self, register: int, value: int) -> None:
@@ -465,6 +468,29 @@ def started(link: bool = True) -> tuple[Driver, Callable[[], Ne2000]]:
         return Ne2000(mac=MAC, irq=Line(), out=driver.sent.append, timeline=driver.timeline, realtek=True)
 
     return driver, fresh
+
+
+def test_time_passes_for_a_driver_that_polls_and_moves_nothing() -> None:
+    """As iPXE does, which clears nothing: ISR, RSR, and with a frame behind it BNRY and CURR."""
+    passed: list[int] = []
+    driver = Driver(warp=passed.append)
+    driver.start()
+    driver.put(7, 0xFF)
+    driver.card.receive(frame_to(MAC))
+    assert driver.take_frame() is not None
+    for _ in range(2 * PATIENCE):
+        driver.get(7)
+        driver.get(12)
+        driver.get(3)
+        driver.curr()
+    assert len(passed) == PATIENCE + 1
+    passed.clear()
+    driver.card.receive(frame_to(MAC))
+    for number in range(2 * PATIENCE):
+        driver.remote(START << 8 | number, 2, 0x0A)
+        driver.card.read(0x10, 2)
+        driver.get(7)
+    assert not passed
 
 
 def test_state_continues_in_the_middle() -> None:
