@@ -15,12 +15,12 @@ from emulators.boards import malta, malta_rom
 from emulators.boards.malta import BOARD, Params, build
 from emulators.device import Irq
 from emulators.dma import Dma
-from emulators.guest.spin import SAMPLES, SpinWatch
 from emulators.machine import Done, Fault, Idle, Machine, PoweredOff, Reset
 from emulators.outside import Bench, MemoryDisk
 from emulators.snapshot import SnapshotError
 from tests.emulators.boards.bare_mips import A0, ENTRY, FPGA, PORTS, SYSTEM, T1, V0, ZERO, Program
 from tests.emulators.loaders.elf_file import elf
+from tests.emulators.spinning import spin_texts
 from vde.errors import ConfigError
 
 MS = malta.TICKS_HZ // 1000
@@ -450,13 +450,7 @@ def test_a_tlb_handler_that_misses_the_tlb_itself_is_told_as_spinning(tmp_path: 
     handler(program)
     program.get("lw", 0x40001000, V0)
     machine, _ = start(program, tmp_path)
-    machine.ticks_hz //= 1000  # seconds of the watch's, which only counts
-    watch = SpinWatch()
-    told = []
-    for _ in range(2 * SAMPLES):
-        assert machine.run_for(machine.ticks_hz) == Done()
-        told.append(watch.look(machine))
-    text = next(text for text in told if text is not None)
+    text = spin_texts(machine)[0]
     assert text.startswith("spinning at pc 0x80")
     assert re.search(r", in the exception at pc 0x801000[0-9a-f]{2} \(start", text)
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from emulators import board
 from emulators.board import Needs
 from emulators.boards import umps3
-from emulators.guest.spin import SAMPLES, SpinWatch
 from emulators.loaders import umps
 from emulators.machine import Done, Halted, Machine, Outcome, PoweredOff
 from emulators.outside import Bench, MemoryDisk
+from tests.emulators.spinning import spin_texts
 from tests.emulators.umps import tiny
 from tests.emulators.umps.tiny import A0, A1, HALT, NOP, PANIC, POWER_OFF, T0, T1, T2, V0, bne, load, lw, ori, sb, sw
 from vde.errors import ConfigError
@@ -95,13 +95,7 @@ def test_a_handler_that_is_nowhere_is_told_as_spinning(tmp_path: Path) -> None:
     """An exception at the handler itself begins it again, for ever: at first in the ROM, and then where nothing is."""
     nowhere = [*load(T0, 0x0FFF_F900), *load(T1, 0x3000_0000), *(sw(T1, T0, 4 * word) for word in range(4))]
     machine, _ = tiny.make(tmp_path, [*nowhere, 0xFFFF_FFFF])
-    machine.ticks_hz //= 1000  # seconds of the watch's, which only counts
-    watch = SpinWatch()
-    told = []
-    for _ in range(2 * SAMPLES):
-        assert machine.run_for(machine.ticks_hz) == Done()
-        told.append(watch.look(machine))
-    (text,) = [text for text in told if text is not None]
+    (text,) = spin_texts(machine)
     assert re.match(r"spinning at pc 0x\w+, in the exception at pc 0x30000000", text), text
 
 
