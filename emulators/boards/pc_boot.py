@@ -44,6 +44,9 @@ IPXE: Final = Path("/usr/lib/ipxe/qemu")
 NO_CARD: Final = (0, 0)
 IPXE_NAMES: Final = {"ne2000": "ne2k_pci"}
 """Where its names are not ours."""
+TRANSITIONAL: Final = {(0x1AF4, 0x1041): (0x1AF4, 0x1000)}
+"""VIRTIO 1.2 §4.1.2.1: a network card's numbers, which Debian's ROM names, and those of one that can be driven both
+ways, as ours; iPXE's driver takes either."""
 
 LOW_END, EBDA, UPPER, HIGH = 0xA0000, 0x9FC00, 0xE0000, 0x100000
 BDA_MEMORY_K: Final = 0x413
@@ -215,6 +218,10 @@ def option_files(roms: Sequence[tuple[str, bytes]], cards: Sequence[tuple[int, i
     """
     files = {}
     identities = [rom.pci_identity(rom.check_option(image, name)) for name, image in roms]
+    for index, identity in enumerate(identities):
+        older = TRANSITIONAL.get(identity) if identity is not None else None
+        if older in cards and identity not in cards:
+            identities[index] = older
     without = [card for card in dict.fromkeys(cards) if card not in identities]
     for (name, image), identity in zip(roms, identities, strict=True):
         if identity == NO_CARD and without:

@@ -136,3 +136,14 @@ def test_a_rom_that_names_no_card_was_never_run() -> None:
     files = option_files(roms, [(0x8086, 0x100E), (0x10EC, 0x8029)])
     assert files == {"pci10ec,8029.rom": roms[0][1], "pci8086,100e.rom": roms[1][1]}
     assert files.keys() != option_files(roms).keys()
+
+
+def test_the_rom_of_a_virtio_card_names_the_later_of_its_numbers() -> None:
+    """Debian's names 1AF4:1041, as a card without the legacy interface has it; ours was never run for it."""
+    path = IPXE / "pxe-virtio.rom"
+    if not path.exists():
+        pytest.skip(f"{IPXE} is missing (package ipxe-qemu)")
+    roms = [(path.name, path.read_bytes())]
+    assert option_files(roms, [(0x1AF4, 0x1000)]) == {"pci1af4,1000.rom": roms[0][1]}
+    for cards in ([(0x1AF4, 0x1041)], [(0x1AF4, 0x1000), (0x1AF4, 0x1041)], []):
+        assert option_files(roms, cards) == {"pci1af4,1041.rom": roms[0][1]}

@@ -336,7 +336,7 @@ class _Modern:
 
     def read(self, offset: int, size: int) -> int:
         if offset < ISR_AT:
-            return self._read_common(offset, size)
+            return self._read_common(offset, size) & (1 << 8 * size) - 1  # iPXE reads halves of features
         if offset < DEVICE_AT:
             return self._device.take_isr() if offset == ISR_AT else 0
         if offset < NOTIFY_AT:
@@ -429,6 +429,9 @@ class _Legacy:
         device, queue = self._device, self._queue()
         if offset >= LEGACY_CONFIG:
             return _slice(device.config_space(), offset - LEGACY_CONFIG, size)
+        return self._read_register(offset, device, queue) & (1 << 8 * size) - 1
+
+    def _read_register(self, offset: int, device: "VirtioPci", queue: Virtqueue | None) -> int:
         match offset:
             case 0:
                 return (device.offered() | F_ANY_LAYOUT) & 0xFFFFFFFF

@@ -261,6 +261,20 @@ def test_queue_registers() -> None:
     assert driver.common(32, 4) == 0
 
 
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_every_register_can_be_read_in_every_size(size: int, legacy: bool) -> None:
+    """A part of one is no more than it can be."""
+    driver = rng(legacy=legacy)
+    driver.start(EVERYTHING)
+    read = driver.io if legacy else driver.common
+    for selector in (0, 1, 0xFFFF_FFFF):
+        if not legacy:
+            driver.common(0, 4, selector)
+        for offset in range(0x40 if legacy else 0x1000):
+            assert read(offset, size) < 1 << 8 * size, offset
+
+
 def test_a_ring_smaller_than_the_largest() -> None:
     driver = rng()
     (ring,) = driver.start(EVERYTHING, size=2)
