@@ -9,6 +9,8 @@ use crate::table::{Insn, field};
 use guest_memory::Memory;
 
 impl Cpu {
+    /// Never inlined: the loop's registers are for what is frequent.
+    #[inline(never)]
     pub(crate) fn special(&mut self, memory: &mut Memory, op: Op) -> Result<(), Stop> {
         let word = op.word;
         match op.insn {

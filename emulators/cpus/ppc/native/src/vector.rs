@@ -53,6 +53,7 @@ impl Insn {
 }
 
 impl Cpu {
+    #[inline(never)]
     pub(crate) fn vector(&mut self, memory: &mut Memory, op: Op) -> Result<(), Stop> {
         let number = op.insn as u16;
         if number <= STREAMS {
