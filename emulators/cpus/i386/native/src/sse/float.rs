@@ -16,83 +16,11 @@ compile_error!("SSE's floating point is computed by the host's SSE2");
 
 use core::arch::{asm, x86_64::__m128i};
 
-use super::unbounded::{self, Scale};
-
-/// MXCSR's flags that are told apart here SDM volume 1, figure 10-3.
-pub const IE: u32 = 1;
-pub const DE: u32 = 2;
-pub const ZE: u32 = 4;
-pub const OE: u32 = 8;
-pub const UE: u32 = 16;
-pub const PE: u32 = 32;
-pub const FLAGS: u32 = 0x3f;
-pub const DAZ: u32 = 0x40;
-/// The masks: the flags' bits, seven places up.
-pub const MASKS: u32 = 0x1f80;
-pub const UM: u32 = UE << 7;
-pub const ROUNDING: u32 = 0x6000;
-pub const FTZ: u32 = 0x8000;
-/// After a reset.
-pub const DEFAULT: u32 = MASKS;
-
-/// What a result's lanes are, for tiny ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lanes {
-    /// Not a result that can be tiny.
-    Never,
-    Single(u32),
-    Double(u32),
-}
-
-impl Lanes {
-    /// Is a lane denormal?
-    pub(super) fn tiny(self, result: u128) -> bool {
-        match self {
-            Lanes::Never => false,
-            Lanes::Single(count) => (0..count).any(|lane| {
-                let bits = (result >> (32 * lane)) as u32;
-                bits & 0x7f80_0000 == 0 && bits & 0x7f_ffff != 0
-            }),
-            Lanes::Double(count) => (0..count).any(|lane| {
-                let bits = (result >> (64 * lane)) as u64;
-                bits >> 52 & 0x7ff == 0 && bits << 12 != 0
-            }),
-        }
-    }
-}
-
-/// The control word of a computation for the guest's `mxcsr`.
-#[inline(always)]
-pub(super) fn control(mxcsr: u32) -> u32 {
-    let kept = if mxcsr & UM == 0 { ROUNDING | DAZ } else { ROUNDING | DAZ | FTZ };
-    mxcsr & kept | MASKS
-}
-
-/// Enters what a computation raised into MXCSR. True if an unmasked exception is to be taken, the result not stored.
-///
-/// SDM volume 1, §11.5.2: if invalid operation, denormal operand or division by zero is unmasked and raised, nothing is
-/// computed, so the flags that tell about results are not raised.
-#[inline(always)]
-#[must_use]
-pub fn settle(mxcsr: &mut u32, raised: u32) -> bool {
-    let raised = raised & FLAGS;
-    let unmasked = !(*mxcsr >> 7);
-    if raised & unmasked & (IE | DE | ZE) != 0 {
-        *mxcsr |= raised & (IE | DE | ZE);
-        return true;
-    }
-    *mxcsr |= raised;
-    raised & unmasked & FLAGS != 0
-}
+use super::mxcsr::{OE, UE, UM, control, settle};
+use super::unbounded::{self, Lanes, Operation, Scale};
 
 /// An operation whose destination is an XMM register.
-pub trait Float {
-    const LANES: Lanes;
-    /// How a lane's exactness is told if its exponent does not matter.
-    const SCALE: Scale = Scale::Never;
-    /// The result and what was raised. `control` is a whole MXCSR with all exceptions masked and no flag raised.
-    fn host(a: u128, b: u128, control: u32) -> (u128, u32);
-
+pub trait Float: Operation {
     /// None: an unmasked exception, which MXCSR tells.
     #[inline(always)]
     fn compute(a: u128, b: u128, mxcsr: &mut u32) -> Option<u128> {
@@ -106,6 +34,8 @@ pub trait Float {
         if settle(mxcsr, raised) { None } else { Some(result) }
     }
 }
+
+impl<O: Operation> Float for O {}
 
 #[inline(always)]
 fn wide(value: u128) -> __m128i {
@@ -122,7 +52,7 @@ fn plain(value: __m128i) -> u128 {
 macro_rules! floats {
     ($($name:ident $insn:literal $lanes:ident $($scale:ident)?;)*) => {$(
         pub struct $name;
-        impl Float for $name {
+        impl Operation for $name {
             const LANES: Lanes = $lanes;
             $(const SCALE: Scale = Scale::$scale;)?
             #[inline]

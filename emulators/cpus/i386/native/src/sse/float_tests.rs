@@ -1,3 +1,4 @@
+use super::super::mxcsr::*;
 use super::*;
 
 #[test]

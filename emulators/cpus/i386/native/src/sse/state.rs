@@ -2,7 +2,7 @@
 
 use guest_memory::Memory;
 
-use super::float;
+use super::mxcsr;
 use crate::contract::Named;
 use crate::exit::Refused;
 use crate::interrupts::GP;
@@ -20,7 +20,7 @@ pub struct Sse {
 
 impl Default for Sse {
     fn default() -> Self {
-        Sse { xmm: [0; 8], mxcsr: float::DEFAULT }
+        Sse { xmm: [0; 8], mxcsr: mxcsr::DEFAULT }
     }
 }
 

@@ -7,7 +7,7 @@
 //! Each lane is computed alone, as before, to see what it raises; where that is an unmasked overflow or underflow, once
 //! more with operands whose exponents are moved so that nothing overflows and nothing is tiny.
 
-use super::float::{Float, Lanes, OE, PE, UE, UM, control};
+use super::mxcsr::{OE, PE, UE, UM, control};
 
 /// How operands are moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,41 @@ pub enum Scale {
     Sum,
     /// From double to single precision: the second operand's exponent is made that of 1.
     Narrow,
+}
+
+/// What a result's lanes are, for tiny ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lanes {
+    /// Not a result that can be tiny.
+    Never,
+    Single(u32),
+    Double(u32),
+}
+
+impl Lanes {
+    /// Is a lane denormal?
+    pub(super) fn tiny(self, result: u128) -> bool {
+        match self {
+            Lanes::Never => false,
+            Lanes::Single(count) => (0..count).any(|lane| {
+                let bits = (result >> (32 * lane)) as u32;
+                bits & 0x7f80_0000 == 0 && bits & 0x7f_ffff != 0
+            }),
+            Lanes::Double(count) => (0..count).any(|lane| {
+                let bits = (result >> (64 * lane)) as u64;
+                bits >> 52 & 0x7ff == 0 && bits << 12 != 0
+            }),
+        }
+    }
+}
+
+/// What the host computes for the guest.
+pub trait Operation {
+    const LANES: Lanes;
+    /// How a lane's exactness is told if its exponent does not matter.
+    const SCALE: Scale = Scale::Never;
+    /// The result and what was raised. `control` is a whole MXCSR with all exceptions masked and no flag raised.
+    fn host(a: u128, b: u128, control: u32) -> (u128, u32);
 }
 
 /// A format's fields.
@@ -72,7 +107,7 @@ impl Format {
 
 /// What is raised, by all lanes, where `raised` holds an unmasked overflow or underflow.
 #[cold]
-pub(super) fn raised<O: Float + ?Sized>(a: u128, b: u128, mxcsr: u32, raised: u32) -> u32 {
+pub(super) fn raised<O: Operation + ?Sized>(a: u128, b: u128, mxcsr: u32, raised: u32) -> u32 {
     let (lanes, result) = match O::LANES {
         Lanes::Never => return raised,
         Lanes::Single(lanes) => (lanes, SINGLE),

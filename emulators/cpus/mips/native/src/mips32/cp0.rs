@@ -5,7 +5,6 @@
 //! registers and performance counters are not there, as the configuration registers say.
 
 use super::Cpu;
-use super::tlb::{LO_MASK, PAGE_MASK};
 
 pub(crate) const STATUS_IE: u32 = 1;
 pub(crate) const STATUS_EXL: u32 = 1 << 1;
@@ -27,6 +26,13 @@ pub(crate) const CAUSE_TI: u32 = 1 << 30;
 pub(crate) const CAUSE_BD: u32 = 1 << 31;
 /// DC, IV, WP, IP1, IP0.
 const CAUSE_MASK: u32 = CAUSE_DC | CAUSE_IV | 1 << 22 | 3 << 8;
+/// EntryLo: PFN 25…6, C 5…3, D, V, G.
+pub(crate) const LO_MASK: u32 = 0x03ff_ffff;
+/// PageMask of pages of up to 256 MiB.
+pub(crate) const PAGE_MASK: u32 = 0x1fff_e000;
+/// Debug.DBp: a breakpoint instruction was executed; Debug.DM: debug mode (MD00047 §5.8.1).
+pub(crate) const DEBUG_DBP: u32 = 1 << 1;
+pub(crate) const DEBUG_DM: u32 = 1 << 30;
 /// IntCtl.IPTI: the timer's line is IP7.
 const TIMER_LINE: u32 = 7;
 /// RDHWR 1: octets that one SYNCI covers.
@@ -162,7 +168,7 @@ impl Cpu {
     pub(crate) fn interrupt_ready(&self) -> bool {
         self.interrupt_pending()
             && self.cp0.status & (STATUS_IE | STATUS_EXL | STATUS_ERL) == STATUS_IE
-            && self.cp0.debug & super::exception::DEBUG_DM == 0
+            && self.cp0.debug & DEBUG_DM == 0
     }
 
     pub(crate) fn set_entry_hi(&mut self, value: u32) {

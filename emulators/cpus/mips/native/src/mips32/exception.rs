@@ -1,7 +1,7 @@
 //! Exceptions and interrupts: MD00090 (MIPS32 vol. III) chapter 6; vectors of table 6-4.
 
 use super::Cpu;
-use super::cp0::{CAUSE_BD, CAUSE_CE, CAUSE_EXC, CAUSE_IV, STATUS_BEV, STATUS_ERL, STATUS_EXL};
+use super::cp0::{CAUSE_BD, CAUSE_CE, CAUSE_EXC, CAUSE_IV, DEBUG_DBP, DEBUG_DM, STATUS_BEV, STATUS_ERL, STATUS_EXL};
 
 /// What stops an instruction. BadVAddr, where there is one, is in `Cpu::fault_address`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +39,6 @@ pub(crate) const DEBUG: Exception = plain(0x80);
 pub(crate) const fn unusable(coprocessor: u8) -> Exception {
     Exception { code: CPU, detail: coprocessor }
 }
-
-/// Debug.DBp: a breakpoint instruction was executed; Debug.DM: debug mode (MD00047 §5.8.1).
-pub(crate) const DEBUG_DBP: u32 = 1 << 1;
-pub(crate) const DEBUG_DM: u32 = 1 << 30;
 
 impl Cpu {
     /// Take an exception of the instruction at `self.pc`.

@@ -3,6 +3,21 @@
 //! Specification: MIPS Architecture for Programmers, volumes II-A (MD00086: instructions) and III (MD00090: privileged
 //! resources); 24K Processor Core Family Software User's Manual (MD00343). Little-endian.
 //!
+//! # Layers
+//!
+//! Each line uses those below it, and [`Cpu`], which stands here; none uses what is above.
+//!
+//! ```text
+//! state, snapshot        what is told, set and saved from outside
+//! arithmetic             the FPU's arithmetic
+//! interpreter            instructions; those with files of their own: special, fpu
+//! access                 loads, stores, fetches; devices
+//! tlb                    translation
+//! exception              what stops an instruction
+//! cp0                    system registers and their bits, time, interrupt lines
+//! code, soft             decoded operations, the soft TLB
+//! ```
+//!
 //! # Theory of operation
 //!
 //! [`interpreter`] executes a page's decoded operations ([`code`]) in **segments**: runs of operations that end at a

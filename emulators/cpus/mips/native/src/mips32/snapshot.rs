@@ -3,9 +3,9 @@
 //! Layout: `engine_contract::saved`, with the magic `VDEMIPS\0`: version, number of TLB entries, and the fields in the
 //! order of [`fields`].
 
+use super::Cpu;
 use super::access::{Asked, Done};
-use super::cp0::Cp0;
-use super::{Cpu, exception};
+use super::cp0::{Cp0, DEBUG_DBP, DEBUG_DM};
 use crate::exit::Refused;
 use engine_contract::saved::{self, Fields, damaged};
 
@@ -158,7 +158,7 @@ impl Cpu {
         if cp0.wired >= entries || cp0.index & !(1 << 31) >= entries {
             return Err(damaged("Wired or Index is beyond the TLB"));
         }
-        if cp0.debug & !(1 << 31 | exception::DEBUG_DM | exception::DEBUG_DBP) != 0 {
+        if cp0.debug & !(1 << 31 | DEBUG_DM | DEBUG_DBP) != 0 {
             return Err(damaged("Debug"));
         }
         if self.icount.checked_add(self.skipped).is_none() || self.timer_at < self.ticks() {

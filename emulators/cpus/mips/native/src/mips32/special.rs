@@ -3,8 +3,8 @@
 use super::Cpu;
 use super::access::Stop;
 use super::code::{Op, SINK};
-use super::cp0::{COUNT_TICKS, STATUS_CU0, STATUS_IE, SYNCI_STEP};
-use super::exception::{BP, DEBUG, DEBUG_DBP, DEBUG_DM, RI, SYS, unusable};
+use super::cp0::{COUNT_TICKS, DEBUG_DBP, DEBUG_DM, STATUS_CU0, STATUS_IE, SYNCI_STEP};
+use super::exception::{BP, DEBUG, RI, SYS, unusable};
 use super::tlb::Access;
 use crate::table::{Insn, field};
 use guest_memory::Memory;

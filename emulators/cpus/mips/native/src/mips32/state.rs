@@ -2,10 +2,10 @@
 //! registers, f0…f31 (64 bits each), fcr31, `tlb0.entryhi`…; `in_delay_slot` and `branch_target` complete the pc.
 //! What is set is cut to the bits that the register has. `random`, `prid` and `config1`… are read only.
 
+use super::Cpu;
 use super::cp0::{CAUSE_EXC, CAUSE_TI};
+use super::cp0::{DEBUG_DBP, DEBUG_DM, LO_MASK, PAGE_MASK};
 use super::fpu::{FCSR_MASK, FIR};
-use super::tlb::{LO_MASK, PAGE_MASK};
-use super::{Cpu, exception};
 use crate::exit::Refused;
 
 const NAMES: [&str; 32] = [
@@ -174,7 +174,7 @@ impl Cpu {
             "context" => self.cp0.context = value & 0xffff_fff0,
             "badvaddr" => self.cp0.bad_vaddr = value,
             "lladdr" => self.cp0.ll_addr = value,
-            "debug" => self.cp0.debug = value & (1 << 31 | exception::DEBUG_DM | exception::DEBUG_DBP),
+            "debug" => self.cp0.debug = value & (1 << 31 | DEBUG_DM | DEBUG_DBP),
             "cause" => {
                 self.set_cause(value);
                 let kept = CAUSE_EXC | CAUSE_TI | 1 << 31 | 3 << 28;

@@ -4,8 +4,8 @@
 //! checks for entries that match together (the lowest one wins).
 
 use super::Cpu;
-use super::cp0::{STATUS_ERL, STATUS_EXL, STATUS_UM};
-use super::exception::{ADEL, ADES, DEBUG_DM, Exception, MOD, REFILL, TLBL, TLBS};
+use super::cp0::{DEBUG_DM, STATUS_ERL, STATUS_EXL, STATUS_UM};
+use super::exception::{ADEL, ADES, Exception, MOD, REFILL, TLBL, TLBS};
 
 /// What an access is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +29,6 @@ pub(crate) struct Entry {
 pub(crate) const LO_G: u32 = 1;
 const LO_V: u32 = 2;
 const LO_D: u32 = 4;
-/// EntryLo: PFN 25…6, C 5…3, D, V, G.
-pub(crate) const LO_MASK: u32 = 0x03ff_ffff;
-/// PageMask of pages of up to 256 MiB.
-pub(crate) const PAGE_MASK: u32 = 0x1fff_e000;
 
 impl Entry {
     /// Address bits that are not compared.
