@@ -2,10 +2,10 @@
 
 use crate::exit::Stop;
 use crate::flags::Arithmetic;
-use crate::interrupts::DE;
 use crate::op::{Done, Op};
 use crate::operand::Num;
 use crate::state::{Cpu, EAX, EDX};
+use crate::vectors::DE;
 use guest_memory::Memory;
 
 /// An instruction of two operands.

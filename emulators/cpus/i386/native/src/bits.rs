@@ -91,7 +91,7 @@ pub(crate) fn bound<T: Num>(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Done
     let upper = cpu.load::<T>(memory, op.seg, offset.wrapping_add(T::OCTETS) & op.mask)?.sx() as i32;
     let index = T::get(cpu, op.reg).sx() as i32;
     if index < lower || index > upper {
-        return Err::<(), Stop>(cpu.fault_without_code(crate::interrupts::BR));
+        return Err::<(), Stop>(cpu.fault_without_code(crate::vectors::BR));
     }
     Ok(())
 }

@@ -13,11 +13,11 @@
 //! hold traps off until the next instruction is done. RF lasts for one instruction; IRET and task switches set it for the
 //! next one.
 
+use crate::control_registers::{CR4_DE, DR6_BS};
 use crate::exit::Stop;
 use crate::flags::RF;
-use crate::interrupts::DB;
-use crate::registers::{CR4_DE, DR6_BS};
 use crate::state::Cpu;
+use crate::vectors::DB;
 use guest_memory::PAGE_OCTETS;
 
 /// DR7: L0, G0…L3, G3.
@@ -125,7 +125,7 @@ impl Cpu {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registers::DR7_AT_RESET;
+    use crate::control_registers::DR7_AT_RESET;
     use crate::testbench::Bench;
 
     fn bench(dr7: u32, address: u32) -> Bench {

@@ -7,7 +7,7 @@
 //!
 //! Operations lie in a pool. When the pool is full, all traces are forgotten.
 
-use crate::op::Op;
+use crate::operation::Operation;
 use guest_memory::{CODE_BLOCK_OCTETS, Change, Changes, Memory, PAGE_OCTETS};
 
 /// Chosen: long enough that finding the next one is little beside executing it.
@@ -35,10 +35,10 @@ pub(crate) struct Trace {
 
 const EMPTY: Trace = Trace { gpa: 0, first: 0, length: 0, ops: 0, mode: NO_TRACE };
 
-pub(crate) struct Code {
+pub(crate) struct Code<C> {
     table: Box<[Trace]>,
     near: Box<[Trace; NEAR_ENTRIES]>,
-    pool: Vec<Op>,
+    pool: Vec<Operation<C>>,
     /// Of each physical page with traces, their places in the table.
     by_page: hashbrown::HashMap<u32, Vec<u16>>,
     journal_at: u64,
@@ -49,7 +49,7 @@ fn place(gpa: u32) -> usize {
     ((gpa ^ gpa >> 16) & (TABLE_ENTRIES as u32 - 1)) as usize
 }
 
-impl Code {
+impl<C> Code<C> {
     pub(crate) fn new() -> Self {
         Code {
             table: vec![EMPTY; TABLE_ENTRIES].into(),
@@ -76,14 +76,14 @@ impl Code {
 
     /// The operations of a trace. Good until the next `add` or `forget`.
     #[inline(always)]
-    pub(crate) fn first(&self, trace: Trace) -> *const Op {
+    pub(crate) fn first(&self, trace: Trace) -> *const Operation<C> {
         debug_assert!(trace.first as usize + usize::from(trace.ops) <= self.pool.len());
         // Within the pool, by how traces are made.
         self.pool.as_ptr().wrapping_add(trace.first as usize)
     }
 
     /// Keep the operations of the octets at `gpa`, which are in one page of memory.
-    pub(crate) fn add(&mut self, memory: &mut Memory, gpa: u32, big: bool, ops: &[Op]) -> Trace {
+    pub(crate) fn add(&mut self, memory: &mut Memory, gpa: u32, big: bool, ops: &[Operation<C>]) -> Trace {
         if self.pool.len() + ops.len() > POOL_OPS {
             self.forget(memory);
         }
@@ -108,7 +108,7 @@ impl Code {
     }
 
     /// Operations that are not kept: of an instruction that is in two pages, or in no memory.
-    pub(crate) fn add_once(&mut self, memory: &Memory, op: Op) -> Trace {
+    pub(crate) fn add_once(&mut self, memory: &Memory, op: Operation<C>) -> Trace {
         if self.pool.len() == POOL_OPS {
             self.forget(memory);
         }

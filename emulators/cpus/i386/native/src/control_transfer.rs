@@ -1,10 +1,11 @@
 //! Jumps, calls, returns, loops: SDM 1, 5.1.7; SDM 2 under each name. Far ones: [`crate::transfer`].
 
 use crate::exit::Stop;
-use crate::interrupts::{GP, Kind};
+use crate::interrupts::Kind;
 use crate::op::{Done, Op};
 use crate::operand::Num;
 use crate::state::{CS, Cpu, ECX};
+use crate::vectors::GP;
 use guest_memory::Memory;
 
 impl Cpu {
@@ -164,15 +165,15 @@ pub(crate) fn int(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Done {
 }
 
 pub(crate) fn int3(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Done {
-    software(cpu, memory, op, crate::interrupts::BP, Kind::Trap)
+    software(cpu, memory, op, crate::vectors::BP, Kind::Trap)
 }
 
 pub(crate) fn int1(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Done {
-    software(cpu, memory, op, crate::interrupts::DB, Kind::Icebp)
+    software(cpu, memory, op, crate::vectors::DB, Kind::Icebp)
 }
 
 pub(crate) fn into(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Done {
-    if cpu.arithmetic.of() { software(cpu, memory, op, crate::interrupts::OF, Kind::Trap) } else { Ok(()) }
+    if cpu.arithmetic.of() { software(cpu, memory, op, crate::vectors::OF, Kind::Trap) } else { Ok(()) }
 }
 
 fn software(cpu: &mut Cpu, memory: &mut Memory, op: &Op, vector: u8, kind: Kind) -> Done {

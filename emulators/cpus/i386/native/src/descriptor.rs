@@ -1,7 +1,27 @@
-//! Descriptors of segments, system segments and gates.
+//! Descriptors of segments, system segments and gates, and the selectors that name them.
 //!
-//! Specification: SDM 3A, 3.4.5 (segments), 3.5 (system descriptors), 5.8.3 (call gates), 6.11 (IDT), 7.2 (TSS, task
+//! Specification: SDM 3A, 3.4.2 (selectors), 3.4.5 (segments), 3.5 (system descriptors), 5.8.3 (call gates), 6.11 (IDT), 7.2 (TSS, task
 //! gates). A descriptor is 8 octets; `low` and `high` are its two words as the manual draws them.
+
+/// A selector's index and table, as error codes tell it.
+pub(crate) const INDEX: u16 = 0xfffc;
+/// In a selector: from the LDT.
+const TI: u16 = 4;
+
+/// The requested privilege level of a selector.
+pub(crate) fn rpl(selector: u16) -> u8 {
+    (selector & 3) as u8
+}
+
+/// No selector of a descriptor: the first one of the GDT.
+pub(crate) fn is_null(selector: u16) -> bool {
+    selector & INDEX == 0
+}
+
+/// Does a selector name the LDT?
+pub(crate) fn is_local(selector: u16) -> bool {
+    selector & TI != 0
+}
 
 /// In a descriptor's second word, and so in `Segment::rights`.
 pub(crate) const ACCESSED: u32 = 1 << 8;

@@ -1,10 +1,10 @@
 //! Flag control: SDM 1, 5.1.11; SDM 2 under each name.
 
 use crate::flags::{AC, AF, CF, DF, ID, IF, IOPL, NT, OF, PF, RF, SF, TF, VM, ZF};
-use crate::interrupts::GP;
 use crate::op::{Done, Op};
 use crate::operand::Num;
 use crate::state::Cpu;
+use crate::vectors::GP;
 use guest_memory::Memory;
 
 const AH: u8 = 4;

@@ -13,33 +13,15 @@
 //!
 //! Not supported: virtual-8086 mode extensions (VME, PVI).
 
+use crate::control_registers::DR7_GD;
+use crate::descriptor::is_null;
 use crate::descriptor::{Descriptor, INTERRUPT_GATE16, INTERRUPT_GATE32, TASK_GATE, TRAP_GATE16, TRAP_GATE32, WIDE};
 use crate::exit::Stop;
 use crate::flags::{AC, IF, IOPL, NT, RF, TF, VM};
-use crate::registers::DR7_GD;
-use crate::segments::is_null;
 use crate::state::{CS, Cpu, DS, ES, FS, GS, SS, Segment};
 use crate::task::Switch;
+use crate::vectors::{AC_FAULT, BP, DB, DE, DF, GP, NP, OF, PF, TS};
 use guest_memory::Memory;
-
-/// Exceptions (SDM 3A, table 6-1).
-pub(crate) const DE: u8 = 0;
-pub(crate) const DB: u8 = 1;
-pub(crate) const NMI: u8 = 2;
-pub(crate) const BP: u8 = 3;
-pub(crate) const OF: u8 = 4;
-pub(crate) const BR: u8 = 5;
-pub(crate) const UD: u8 = 6;
-pub(crate) const NM: u8 = 7;
-pub(crate) const DF: u8 = 8;
-pub(crate) const TS: u8 = 10;
-pub(crate) const NP: u8 = 11;
-pub(crate) const SS_FAULT: u8 = 12;
-pub(crate) const GP: u8 = 13;
-pub(crate) const PF: u8 = 14;
-pub(crate) const MF: u8 = 16;
-pub(crate) const AC_FAULT: u8 = 17;
-pub(crate) const XM: u8 = 19;
 
 /// Where an event comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

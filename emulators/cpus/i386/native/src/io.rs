@@ -1,6 +1,6 @@
 //! Ports: SDM 1, chapter 18; SDM 2, IN and OUT. String instructions: [`crate::string`].
 
-use crate::access::Asked;
+use crate::asked::Asked;
 use crate::exit::Stop;
 use crate::op::{Done, Op};
 use crate::operand::Num;

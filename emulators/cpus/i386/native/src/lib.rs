@@ -2,6 +2,23 @@
 //!
 //! Specification: Intel 64 and IA-32 Architectures Software Developer's Manual ("SDM"), volumes 1 to 4.
 //!
+//! # Layers
+//!
+//! Each line's files import from the lines below it, never from above. Methods of [`Cpu`] are in the file of their
+//! chapter, whoever calls them.
+//!
+//! ```text
+//! run                                      traces, one after the other; what is asynchronous
+//! decode, table                            encodings, and the handlers that they name
+//! arithmetic, string, x87, sse, mmx, …     handlers
+//! operand, transfer, interrupts            operands; far jumps and calls; events
+//! access, task, contract                   loads and stores; tasks; the state by its names
+//! segments, paging, breakpoints, registers, msr_access, snapshot, op
+//! state                                    the processor
+//! code, operation, msr, soft, asked        what it is made of; x87::state, sse::state too
+//! descriptor, control_registers, vectors, flags, model, exit
+//! ```
+//!
 //! # Theory of operation
 //!
 //! Instructions are decoded once, into operations that name their handler ([`op`]); operations are kept as traces
@@ -13,10 +30,12 @@
 
 mod access;
 mod arithmetic;
+mod asked;
 mod bits;
 mod breakpoints;
 mod code;
 mod contract;
+mod control_registers;
 mod control_transfer;
 mod data_transfer;
 mod debugger;
@@ -33,8 +52,10 @@ mod io;
 mod mmx;
 pub mod model;
 mod msr;
+mod msr_access;
 mod op;
 mod operand;
+mod operation;
 mod paging;
 #[cfg(test)]
 mod paging_tests;
@@ -45,6 +66,7 @@ mod run;
 mod segments;
 mod shift;
 mod snapshot;
+mod soft;
 mod sse;
 mod state;
 mod string;
@@ -58,6 +80,7 @@ mod testbench;
 mod transfer;
 #[cfg(test)]
 mod transfer_tests;
+mod vectors;
 mod x87;
 
 pub use contract::Named;

@@ -8,11 +8,11 @@
 
 use guest_memory::Memory;
 
-use crate::interrupts::NM;
+use crate::control_registers::{CR0_EM, CR0_TS};
 use crate::op::{Done, Op};
-use crate::registers::{CR0_EM, CR0_TS};
 use crate::sse::lanes::{self, Packed, Shift};
 use crate::state::Cpu;
+use crate::vectors::NM;
 
 impl Cpu {
     /// Of every MMX instruction: #UD, #NM, #MF.

@@ -1,4 +1,4 @@
-//! Model-specific registers, the time-stamp counter, CPUID.
+//! Model-specific registers. The instructions that reach them are in `msr_access.rs`.
 //!
 //! Specification: SDM 4, 2 (MSRs); 2.22–2.23 for the P6 family's and the Pentium's; SDM 3A, 12.11 (MTRRs), 12.12 (PAT).
 //!
@@ -7,11 +7,8 @@
 //! Not supported: machine-check banks, performance counters, last-branch records, microcode (its revision is 0 and
 //! an update is ignored), speed steps.
 
-use crate::exit::Stop;
-use crate::interrupts::{GP, UD};
+use crate::control_registers::EFER_NXE;
 use crate::model::{self, Model};
-use crate::registers::{CR4_TSD, EFER_NXE};
-use crate::state::Cpu;
 
 /// The registers that belong to no chapter of the instruction set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +40,7 @@ pub(crate) struct System {
 
 const P5_MC_ADDR: u32 = 0;
 const P5_MC_TYPE: u32 = 1;
-const TIME_STAMP_COUNTER: u32 = 0x10;
+pub(crate) const TIME_STAMP_COUNTER: u32 = 0x10;
 const PLATFORM_ID: u32 = 0x17;
 const APIC_BASE: u32 = 0x1b;
 const EBL_CR_POWERON: u32 = 0x2a;
@@ -104,7 +101,7 @@ impl System {
     }
 
     /// A register's value; None: there is no such register, or it cannot be read.
-    fn read(&self, model: &Model, index: u32, tsc: u64) -> Option<u64> {
+    pub(crate) fn read(&self, model: &Model, index: u32, tsc: u64) -> Option<u64> {
         let p6 = model.signature >> 8 & 0xf >= 6;
         let found = match index {
             P5_MC_ADDR | P5_MC_TYPE => 0,
@@ -128,7 +125,7 @@ impl System {
     }
 
     /// Write a register; None: there is no such register, or it cannot hold the value. The time-stamp counter is not here.
-    fn write(&mut self, model: &Model, index: u32, value: u64) -> Option<()> {
+    pub(crate) fn write(&mut self, model: &Model, index: u32, value: u64) -> Option<()> {
         let p6 = model.signature >> 8 & 0xf >= 6;
         match index {
             P5_MC_ADDR | P5_MC_TYPE => {}
@@ -158,79 +155,6 @@ impl System {
             _ => return None,
         }
         Some(())
-    }
-}
-
-impl Cpu {
-    /// The time-stamp counter.
-    pub(crate) fn tsc(&self) -> u64 {
-        self.ticks().wrapping_add(self.system.tsc_offset)
-    }
-
-    pub(crate) fn set_tsc(&mut self, value: u64) {
-        self.system.tsc_offset = value.wrapping_sub(self.ticks());
-    }
-
-    /// RDTSC.
-    pub(crate) fn rdtsc(&mut self) -> Result<(), Stop> {
-        if !self.model.has(model::TSC) {
-            return Err(self.ud());
-        }
-        if self.cr4 & CR4_TSD != 0 && self.cpl != 0 {
-            return Err(self.fault(GP, 0));
-        }
-        self.set_edx_eax(self.tsc());
-        Ok(())
-    }
-
-    fn set_edx_eax(&mut self, value: u64) {
-        self.regs[0] = value as u32;
-        self.regs[2] = (value >> 32) as u32;
-    }
-
-    /// RDMSR.
-    pub(crate) fn rdmsr(&mut self) -> Result<(), Stop> {
-        self.check_msr()?;
-        match self.system.read(self.model, self.regs[1], self.tsc()) {
-            Some(value) => {
-                self.set_edx_eax(value);
-                Ok(())
-            }
-            None => Err(self.fault(GP, 0)),
-        }
-    }
-
-    /// WRMSR.
-    pub(crate) fn wrmsr(&mut self) -> Result<(), Stop> {
-        self.check_msr()?;
-        let value = u64::from(self.regs[0]) | u64::from(self.regs[2]) << 32;
-        let index = self.regs[1];
-        if index == TIME_STAMP_COUNTER {
-            // The processors at hand clear the upper half (SDM 3B, 18.17).
-            self.set_tsc(value & 0xffff_ffff);
-            return Ok(());
-        }
-        let no_execute = self.system.efer & EFER_NXE;
-        if self.system.write(self.model, index, value).is_none() {
-            return Err(self.fault(GP, 0));
-        }
-        if self.system.efer & EFER_NXE != no_execute {
-            self.forget_translations();
-        }
-        Ok(())
-    }
-
-    fn check_msr(&mut self) -> Result<(), Stop> {
-        if !self.model.has(model::MSR) {
-            return Err(self.fault_without_code(UD));
-        }
-        self.check_supervisor()
-    }
-
-    /// CPUID.
-    pub(crate) fn cpuid(&mut self) {
-        let [eax, ebx, ecx, edx] = self.model.cpuid(self.regs[0]);
-        (self.regs[0], self.regs[3], self.regs[1], self.regs[2]) = (eax, ebx, ecx, edx);
     }
 }
 

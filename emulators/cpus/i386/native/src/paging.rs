@@ -13,11 +13,11 @@
 //!
 //! Limits: physical addresses of 32 bits; in PAE's entries the bits above are reserved, and so are those of PSE-36.
 
+use crate::control_registers::{CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE, EFER_NXE};
 use crate::exit::Stop;
-use crate::interrupts::{GP, PF};
 use crate::model;
-use crate::registers::{CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE, EFER_NXE};
 use crate::state::Cpu;
+use crate::vectors::{GP, PF};
 use guest_memory::Memory;
 
 /// What an access is for.

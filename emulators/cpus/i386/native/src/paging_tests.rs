@@ -1,8 +1,8 @@
 //! Tests of address translation: rights, error codes, accessed and dirty bits, in all three kinds of tables.
 
+use crate::control_registers::{CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE, EFER_NXE};
 use crate::model::Options;
 use crate::paging::Access::{self, Fetch, Read, Write};
-use crate::registers::{CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE, EFER_NXE};
 use crate::testbench::*;
 
 const DIRECTORY: u32 = 0x2_0000;

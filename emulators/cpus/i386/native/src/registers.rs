@@ -5,55 +5,20 @@
 //!
 //! Caches do not exist here: INVD and WBINVD check the level and do nothing; CD and NW are stored.
 
+use crate::control_registers::{
+    CR0_CD, CR0_EM, CR0_ET, CR0_KNOWN, CR0_MP, CR0_NW, CR0_PE, CR0_PG, CR0_TS, CR0_WP, CR4_DE, CR4_OSFXSR,
+    CR4_OSXMMEXCPT, CR4_PAE, CR4_PGE, CR4_PSE, CR4_TSD, DR6_BD, DR6_ONES, DR6_WRITABLE, DR7_GD, DR7_ONES, DR7_ZEROS,
+};
 use crate::descriptor::{
     ACCESSED, BIG, BUSY, CALL_GATE16, CALL_GATE32, CODE, Descriptor, GRANULAR, LDT, PRESENT, S, TASK_GATE, TSS16,
-    TSS32, WRITABLE,
+    TSS32, WRITABLE, is_local, is_null, rpl,
 };
 use crate::exit::Stop;
 use crate::flags::{IF, RF, VM};
-use crate::interrupts::{DB, GP, NP};
 use crate::model;
-use crate::segments::{is_local, is_null, rpl};
 use crate::state::{Cpu, SS, Segment};
+use crate::vectors::{DB, GP, NP};
 use guest_memory::Memory;
-
-pub(crate) const CR0_PE: u32 = 1;
-pub(crate) const CR0_MP: u32 = 1 << 1;
-pub(crate) const CR0_EM: u32 = 1 << 2;
-pub(crate) const CR0_TS: u32 = 1 << 3;
-pub(crate) const CR0_ET: u32 = 1 << 4;
-pub(crate) const CR0_NE: u32 = 1 << 5;
-pub(crate) const CR0_WP: u32 = 1 << 16;
-pub(crate) const CR0_AM: u32 = 1 << 18;
-pub(crate) const CR0_NW: u32 = 1 << 29;
-pub(crate) const CR0_CD: u32 = 1 << 30;
-pub(crate) const CR0_PG: u32 = 1 << 31;
-const CR0_KNOWN: u32 = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
-
-pub(crate) const CR4_TSD: u32 = 1 << 2;
-pub(crate) const CR4_DE: u32 = 1 << 3;
-pub(crate) const CR4_PSE: u32 = 1 << 4;
-pub(crate) const CR4_PAE: u32 = 1 << 5;
-pub(crate) const CR4_PGE: u32 = 1 << 7;
-pub(crate) const CR4_OSFXSR: u32 = 1 << 9;
-pub(crate) const CR4_OSXMMEXCPT: u32 = 1 << 10;
-
-pub(crate) const EFER_NXE: u64 = 1 << 11;
-
-/// DR6: B0…B3, BD, BS, BT can be written; the others are ones, but for bit 12.
-const DR6_WRITABLE: u32 = 0xe00f;
-const DR6_ONES: u32 = 0xffff_0ff0;
-const DR6_BD: u32 = 1 << 13;
-pub(crate) const DR6_BS: u32 = 1 << 14;
-/// DR7: reserved bits that are zero, and the one that is one.
-const DR7_ZEROS: u32 = 0xd800;
-const DR7_ONES: u32 = 1 << 10;
-pub(crate) const DR7_GD: u32 = 1 << 13;
-
-/// After a reset (SDM 3A, table 9-1).
-pub(crate) const CR0_AT_RESET: u32 = CR0_CD | CR0_NW | CR0_ET;
-pub(crate) const DR6_AT_RESET: u32 = DR6_ONES;
-pub(crate) const DR7_AT_RESET: u32 = DR7_ONES;
 
 impl Cpu {
     /// What only level 0 may do.

@@ -1,8 +1,8 @@
 //! Tests of system registers: what they take, from whom, and what they refuse.
 
+use crate::control_registers::*;
 use crate::flags::IF;
 use crate::model::{Model, Options};
-use crate::registers::*;
 use crate::state::{CS, DS, SS};
 use crate::testbench::*;
 

@@ -1,14 +1,15 @@
 //! The loop: interrupts and exceptions between instructions, and the execution of traces.
 
-use crate::access::Asked;
+use crate::asked::Asked;
 use crate::code::{TRACE_OPS, Trace};
 use crate::decode::{LENGTH_MAX, Missing, decode};
 use crate::exit::{Exit, Stop};
 use crate::flags::{IF, RF, TF};
-use crate::interrupts::{DB, GP, Kind, NMI};
+use crate::interrupts::Kind;
 use crate::op::Op;
 use crate::paging::{Access, Mapped};
 use crate::state::{CS, Cpu};
+use crate::vectors::{DB, GP, NMI};
 use guest_memory::{Memory, PAGE_OCTETS};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

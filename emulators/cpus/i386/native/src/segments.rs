@@ -12,32 +12,13 @@
 //! A fault while an event is being delivered has the bit EXT in its error code; [`Cpu::selector_fault`] puts it there.
 
 use crate::descriptor::{
-    ACCESSED, BIG, CODE, CONFORMING, Descriptor, EXPAND_DOWN, PRESENT, REAL_RIGHTS, S, V86_RIGHTS, WRITABLE, dpl,
+    ACCESSED, BIG, CODE, CONFORMING, Descriptor, INDEX, PRESENT, REAL_RIGHTS, S, V86_RIGHTS, WRITABLE, dpl, is_local,
+    is_null, rpl,
 };
 use crate::exit::Stop;
-use crate::interrupts::{GP, NP, SS_FAULT, TS};
-use crate::state::{CS, Cpu, DS, ES, FS, GS, SS, Segment};
+use crate::state::{CS, Cpu, DS, ES, FS, GS, SS, Segment, is_within};
+use crate::vectors::{GP, NP, SS_FAULT, TS};
 use guest_memory::Memory;
-
-/// A selector's index and table, as error codes tell it.
-const INDEX: u16 = 0xfffc;
-/// In a selector: from the LDT.
-const TI: u16 = 4;
-
-/// The requested privilege level of a selector.
-pub(crate) fn rpl(selector: u16) -> u8 {
-    (selector & 3) as u8
-}
-
-/// No selector of a descriptor: the first one of the GDT.
-pub(crate) fn is_null(selector: u16) -> bool {
-    selector & INDEX == 0
-}
-
-/// Does a selector name the LDT?
-pub(crate) fn is_local(selector: u16) -> bool {
-    selector & TI != 0
-}
 
 impl Cpu {
     /// The fault with a selector as its error code.
@@ -224,17 +205,6 @@ impl Cpu {
         self.set_segment(CS, segment);
         self.eip = eip;
         self.mode_changed();
-    }
-}
-
-/// May `octets` octets at `offset` be accessed in a segment, as far as its limit goes?
-pub(crate) fn is_within(segment: &Segment, offset: u32, octets: u32) -> bool {
-    let last = u64::from(offset) + u64::from(octets) - 1;
-    if segment.rights & (S | CODE | EXPAND_DOWN) == S | EXPAND_DOWN {
-        let top = if segment.rights & BIG != 0 { u32::MAX } else { 0xffff };
-        offset > segment.limit && last <= u64::from(top)
-    } else {
-        last <= u64::from(segment.limit)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Layout: `engine_contract::saved`, with the magic `VDEI386\0`: version, model, features, and the fields in the order of
 //! [`Cpu::fields`].
 
-use crate::access::Asked;
+use crate::asked::Asked;
 use crate::descriptor::RIGHTS;
 use crate::exit::Refused;
 use crate::flags;

@@ -2,14 +2,15 @@
 //!
 //! Specification: SDM 1, 3.4 (general registers, segment registers, EFLAGS, EIP); SDM 3A, 2.1 (system registers).
 
-use crate::access::{Asked, Done, SoftTlb};
+use crate::asked::{Asked, Done};
 use crate::code::Code;
+use crate::control_registers;
 use crate::descriptor::{BIG, CODE, Descriptor, EXPAND_DOWN, PRESENT, READABLE, REAL_RIGHTS, S, WRITABLE};
 use crate::exit::Stop;
 use crate::flags::{self, Arithmetic};
 use crate::model::Model;
 use crate::msr::System;
-use crate::registers;
+use crate::soft::SoftTlb;
 use crate::sse::Sse;
 use crate::x87::Fpu;
 use engine_contract::debugger::Debugger;
@@ -95,6 +96,17 @@ impl Reach {
     }
 }
 
+/// May `octets` octets at `offset` be accessed in a segment, as far as its limit goes?
+pub(crate) fn is_within(segment: &Segment, offset: u32, octets: u32) -> bool {
+    let last = u64::from(offset) + u64::from(octets) - 1;
+    if segment.rights & (S | CODE | EXPAND_DOWN) == S | EXPAND_DOWN {
+        let top = if segment.rights & BIG != 0 { u32::MAX } else { 0xffff };
+        offset > segment.limit && last <= u64::from(top)
+    } else {
+        last <= u64::from(segment.limit)
+    }
+}
+
 /// GDTR, IDTR.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Table {
@@ -170,7 +182,7 @@ pub struct Cpu {
     pub(crate) hypercalls: bool,
     /// Bit n: exits before exception n is taken.
     pub(crate) intercepted: [u64; 4],
-    pub(crate) code: Code,
+    pub(crate) code: Code<Cpu>,
     pub(crate) debugger: Debugger,
     pub(crate) plain_epoch: u64,
     pub(crate) mapping_epoch: u64,
@@ -246,8 +258,8 @@ impl Cpu {
         self.tr = Segment::new(0, 0, 0xffff, TSS_AT_RESET);
         self.gdtr = Table { base: 0, limit: 0xffff };
         self.idtr = Table { base: 0, limit: 0xffff };
-        (self.cr0, self.cr2, self.cr3, self.cr4) = (registers::CR0_AT_RESET, 0, 0, 0);
-        self.dr = [0, 0, 0, 0, 0, 0, registers::DR6_AT_RESET, registers::DR7_AT_RESET];
+        (self.cr0, self.cr2, self.cr3, self.cr4) = (control_registers::CR0_AT_RESET, 0, 0, 0);
+        self.dr = [0, 0, 0, 0, 0, 0, control_registers::DR6_AT_RESET, control_registers::DR7_AT_RESET];
         self.cpl = 0;
         self.system = System::at_reset();
         self.fpu = Fpu::default();
@@ -276,7 +288,7 @@ impl Cpu {
     }
 
     pub(crate) fn is_protected(&self) -> bool {
-        self.cr0 & registers::CR0_PE != 0
+        self.cr0 & control_registers::CR0_PE != 0
     }
 
     pub(crate) fn is_v86(&self) -> bool {

@@ -7,11 +7,6 @@ use crate::operand::Num;
 use crate::state::{Cpu, Table};
 use guest_memory::Memory;
 
-/// An opcode that there is not.
-pub(crate) fn undefined(cpu: &mut Cpu, _memory: &mut Memory, _op: &Op) -> Done {
-    Err(cpu.ud())
-}
-
 pub(crate) fn nop(_cpu: &mut Cpu, _memory: &mut Memory, _op: &Op) -> Done {
     Ok(())
 }

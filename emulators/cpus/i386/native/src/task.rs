@@ -13,11 +13,11 @@
 
 use crate::breakpoints::Meets;
 use crate::descriptor::{BUSY, Descriptor, LDT, PRESENT, TSS16, TSS32, V86_RIGHTS, WIDE};
+use crate::descriptor::{is_local, is_null, rpl};
 use crate::exit::Stop;
 use crate::flags::{IOPL, NT, VM};
-use crate::interrupts::{DB, GP, NP, TS};
-use crate::segments::{is_local, is_null, rpl};
 use crate::state::{CS, Cpu, DS, ES, FS, GS, SS, Segment};
+use crate::vectors::{DB, GP, NP, TS};
 use guest_memory::Memory;
 
 /// What leads to a task.

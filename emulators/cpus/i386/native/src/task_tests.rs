@@ -1,8 +1,8 @@
 //! Tests of task switches and of what a TSS holds.
 
+use crate::control_registers::CR0_TS;
 use crate::flags::{IF, IOPL, NT, TF, VM};
 use crate::interrupts::Kind;
-use crate::registers::CR0_TS;
 use crate::state::{CS, SS};
 use crate::testbench::*;
 

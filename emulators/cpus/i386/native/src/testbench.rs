@@ -1,8 +1,8 @@
 //! A processor in protected mode with tables to go about in, for the tests of protection.
 
+use crate::control_registers::CR0_PE;
 use crate::exit::Stop;
 use crate::model::{Model, Options};
-use crate::registers::CR0_PE;
 use crate::state::{CS, Cpu, DS, ES, FS, GS, SS};
 use guest_memory::Memory;
 

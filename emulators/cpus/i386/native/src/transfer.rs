@@ -12,12 +12,13 @@
 //! the one behind it.
 
 use crate::descriptor::{CALL_GATE16, CALL_GATE32, Descriptor, TASK_GATE, TSS16, TSS32, V86_RIGHTS, WIDE};
+use crate::descriptor::{is_local, is_null, rpl};
 use crate::exit::Stop;
 use crate::flags::{AC, ARITHMETIC, DF, ID, IF, IOPL, NT, RF, TF, VIF, VIP, VM};
-use crate::interrupts::{GP, NP, TS};
-use crate::segments::{Stack, is_local, is_null, rpl};
+use crate::segments::Stack;
 use crate::state::{CS, Cpu, DS, ES, FS, GS, SS, Segment};
 use crate::task::{Switch, TssStack};
+use crate::vectors::{GP, NP, TS};
 use guest_memory::Memory;
 
 /// What a far pointer turned out to name.

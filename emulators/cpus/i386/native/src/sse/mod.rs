@@ -10,6 +10,7 @@
 pub mod arithmetic;
 pub mod cacheability;
 pub mod compare;
+pub mod control;
 pub mod convert;
 pub mod float;
 pub mod lanes;

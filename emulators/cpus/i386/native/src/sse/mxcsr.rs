@@ -19,6 +19,11 @@ pub const FTZ: u32 = 0x8000;
 /// After a reset.
 pub const DEFAULT: u32 = MASKS;
 
+/// MXCSR's bits without denormals-are-zeros, which Pentium III has not. SDM volume 1, §11.6.6.
+pub(crate) const MXCSR_MASK: u32 = 0xffbf;
+/// And with.
+pub(crate) const MXCSR_MASK_DAZ: u32 = 0xffff;
+
 /// The control word of a computation for the guest's `mxcsr`.
 #[inline(always)]
 pub(super) fn control(mxcsr: u32) -> u32 {

@@ -6,11 +6,11 @@
 use guest_memory::Memory;
 
 use crate::access::Word;
+use crate::control_registers::{CR0_EM, CR0_TS, CR4_OSFXSR, CR4_OSXMMEXCPT};
 use crate::exit::Stop;
-use crate::interrupts::{GP, NM, XM};
 use crate::op::{Done, Op};
-use crate::registers::{CR0_EM, CR0_TS, CR4_OSFXSR, CR4_OSXMMEXCPT};
 use crate::state::Cpu;
+use crate::vectors::{GP, NM, XM};
 
 impl Cpu {
     /// Of every SSE instruction that computes or moves: #UD, #NM.

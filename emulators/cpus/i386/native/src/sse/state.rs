@@ -1,14 +1,7 @@
-//! SSE's registers, and MXCSR's instructions. Intel SDM volume 1, §10.2; FXSAVE and FXRSTOR are with the x87 unit's.
+//! SSE's registers. Intel SDM volume 1, §10.2.
 
-use guest_memory::Memory;
-
-use super::mxcsr;
-use crate::contract::Named;
+use super::mxcsr::{self, MXCSR_MASK_DAZ};
 use crate::exit::Refused;
-use crate::interrupts::GP;
-use crate::model::SSE2;
-use crate::op::{Done, Op};
-use crate::state::Cpu;
 use engine_contract::saved::{Fields, damaged};
 
 /// XMM0 to XMM7 and MXCSR.
@@ -38,7 +31,7 @@ impl Sse {
     }
 
     /// Registers by name.
-    pub(crate) fn state(&self, to: &mut Vec<Named>) {
+    pub(crate) fn state(&self, to: &mut Vec<(String, u128)>) {
         for (number, register) in self.xmm.iter().enumerate() {
             to.push((format!("xmm{number}"), *register));
         }
@@ -58,32 +51,4 @@ impl Sse {
         *register = value;
         true
     }
-}
-
-/// MXCSR's bits without denormals-are-zeros, which Pentium III has not. SDM volume 1, §11.6.6.
-pub(crate) const MXCSR_MASK: u32 = 0xffbf;
-/// And with.
-pub(crate) const MXCSR_MASK_DAZ: u32 = 0xffff;
-
-impl Cpu {
-    /// The bits of MXCSR that this model has.
-    pub(crate) fn mxcsr_mask(&self) -> u32 {
-        if self.model.has(SSE2) { MXCSR_MASK_DAZ } else { MXCSR_MASK }
-    }
-}
-
-pub(crate) fn ldmxcsr(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Done {
-    cpu.sse_ready()?;
-    let value = cpu.memory_operand::<u32>(memory, op)?;
-    if value & !cpu.mxcsr_mask() != 0 {
-        return Err(cpu.fault(GP, 0));
-    }
-    cpu.sse.mxcsr = value;
-    Ok(())
-}
-
-pub(crate) fn stmxcsr(cpu: &mut Cpu, memory: &mut Memory, op: &Op) -> Done {
-    cpu.sse_ready()?;
-    let value = cpu.sse.mxcsr;
-    cpu.store_operand(memory, op, value)
 }

@@ -7,7 +7,7 @@ use crate::model::{SSE, SSE2};
 use crate::sse::compare::{ComiSd, ComiSs, UcomiSd, UcomiSs};
 use crate::sse::float::*;
 use crate::sse::lanes::*;
-use crate::sse::{arithmetic, cacheability, compare, convert, moves, packed_integer, shuffle, state};
+use crate::sse::{arithmetic, cacheability, compare, control, convert, moves, packed_integer, shuffle};
 
 #[rustfmt::skip]
 pub(super) fn rows() -> Vec<Row> {
@@ -146,8 +146,8 @@ pub(super) fn rows() -> Vec<Row> {
         "movq" 0x7e Pf3 [Vx, Wq] SSE2 any moves::movq_load;
         "movdqa" 0x7f P66 [Wx, Vx] SSE2 any moves::store_aligned;
         "movdqu" 0x7f Pf3 [Wx, Vx] SSE2 any moves::store_unaligned;
-        "ldmxcsr" 0xae/2 Np [M32] SSE memory state::ldmxcsr;
-        "stmxcsr" 0xae/3 Np [M32] SSE memory state::stmxcsr;
+        "ldmxcsr" 0xae/2 Np [M32] SSE memory control::ldmxcsr;
+        "stmxcsr" 0xae/3 Np [M32] SSE memory control::stmxcsr;
         "sfence" 0xae/7 Np [] SSE register cacheability::nothing;
         "lfence" 0xae/5 Np [] SSE2 register cacheability::nothing;
         "mfence" 0xae/6 Np [] SSE2 register cacheability::nothing;

@@ -3,6 +3,7 @@
 use super::Operand::*;
 use super::{Row, Run};
 use crate::model::{MSR, SEP, TSC};
+use crate::op::undefined;
 use crate::system::*;
 
 /// Handlers with a register and with memory in r/m.

@@ -2,11 +2,11 @@
 
 use super::state::{C1, EXCEPTIONS, Fpu, STACK_FAULT};
 use crate::access::Word;
+use crate::control_registers::{CR0_EM, CR0_MP, CR0_NE, CR0_TS};
 use crate::exit::Stop;
-use crate::interrupts::{MF, NM};
 use crate::op::Op;
-use crate::registers::{CR0_EM, CR0_MP, CR0_NE, CR0_TS};
 use crate::state::Cpu;
+use crate::vectors::{MF, NM};
 use guest_memory::Memory;
 
 impl Cpu {

@@ -3,9 +3,9 @@
 use super::state::{Fpu, Pointers};
 use crate::access::Ten;
 use crate::exit::Stop;
-use crate::interrupts::GP;
 use crate::op::{OPERAND16, Op};
 use crate::state::Cpu;
+use crate::vectors::GP;
 use guest_memory::Memory;
 use soft_float::F80;
 

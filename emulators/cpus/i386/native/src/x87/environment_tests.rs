@@ -2,11 +2,11 @@
 
 use super::state::Pointers;
 use super::*;
+use crate::control_registers::{CR0_AM, CR0_EM, CR0_MP, CR0_NE, CR0_PE, CR0_TS};
 use crate::exit::Stop;
 use crate::flags::AC;
 use crate::model::{Model, Options};
 use crate::op::{OPERAND16, Op};
-use crate::registers::{CR0_AM, CR0_EM, CR0_MP, CR0_NE, CR0_PE, CR0_TS};
 use crate::state::Cpu;
 use guest_memory::Memory;
 use soft_float::F80;

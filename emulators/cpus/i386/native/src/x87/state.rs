@@ -1,6 +1,5 @@
 //! The unit's registers: SDM vol. 1 §8.1. Numbers are kept as their 80 bits; MMX registers are their significands.
 
-use crate::contract::Named;
 use crate::exit::Refused;
 use engine_contract::saved::{Fields, damaged};
 use soft_float::{Context, DENORMAL, DIVISION, F80, INVALID, Rounding};
@@ -138,7 +137,7 @@ impl Fpu {
     }
 
     /// Registers by name, for those who look from outside.
-    pub(crate) fn state(&self, to: &mut Vec<Named>) {
+    pub(crate) fn state(&self, to: &mut Vec<(String, u128)>) {
         let Pointers { eip, cs, operand, ds, opcode } = self.pointers;
         for (name, value) in [("fcw", self.control), ("fsw", self.status()), ("ftw", self.tags())] {
             to.push((name.into(), value.into()));
