@@ -1,29 +1,18 @@
 //! `vde._native.I386`: a 32-bit Intel processor for Python. Its facade is `emulators/cpus/i386/__init__.py`.
-//!
-//! Exits are tuples: a number, then fields; `emulators/cpus/processor.py` makes objects of them.
 
 use crate::exits::{exit_tuple, raised};
-use crate::guest_memory::{GuestMemory, locked, with};
-use guest_memory::Memory;
-use i386_engine::exit::Exit;
+use crate::guest_memory::{GuestMemory, locked};
+use crate::processor::{named, processor, purpose};
 use i386_engine::model::{Model, Options};
 use i386_engine::{Access, Cpu};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyTuple};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use pyo3::types::{PyDict, PyTuple};
 
-/// A processor of one of the models.
-#[pyclass(subclass, frozen, module = "vde._native")]
-pub struct I386 {
-    cpu: Mutex<Cpu>,
-    memory: Arc<Mutex<Memory>>,
-    kicked: Arc<AtomicBool>,
-}
+processor! {
+    /// A processor of one of the models.
+    I386: Cpu, va;
 
-#[pymethods]
-impl I386 {
     #[new]
     #[pyo3(signature = (memory, *, model, pae, nx, sse2, apic, hypercalls))]
     #[allow(clippy::too_many_arguments)] // Python names them
@@ -40,16 +29,13 @@ impl I386 {
         let model = Model::find(model, options)
             .ok_or_else(|| PyValueError::new_err(format!("{model}: no model with these options")))?;
         let cpu = Cpu::new(model, hypercalls);
-        let kicked = cpu.kick();
-        Ok(I386 { cpu: Mutex::new(cpu), memory: Arc::clone(&memory.get().0), kicked })
+        Ok(Self::of(cpu, memory))
     }
 
     /// `data`: the answer to the read that the last exit asked for.
     #[pyo3(signature = (budget_insns, data=None))]
     fn run<'py>(&self, py: Python<'py>, budget_insns: u64, data: Option<Vec<u8>>) -> PyResult<Bound<'py, PyTuple>> {
-        let exit: PyResult<Exit> = py.detach(|| {
-            let mut cpu = locked(&self.cpu);
-            let mut memory = locked(&self.memory);
+        self.enter(py, |cpu, memory| {
             if let Some(octets) = cpu.wants() {
                 match data {
                     Some(data) if data.len() == octets => cpu.answer(data),
@@ -60,33 +46,13 @@ impl I386 {
                     None => return Err(PyRuntimeError::new_err("the read that the last exit asked for has no data")),
                 }
             }
-            Ok(cpu.run(&mut memory, budget_insns))
-        });
-        exit_tuple(py, exit?)
+            Ok(cpu.run(memory, budget_insns))
+        })
     }
 
     /// The read that is to be answered, as its exit's tuple.
     fn pending<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         self.with(py, |cpu| cpu.pending()).map(|exit| exit_tuple(py, exit)).transpose()
-    }
-
-    /// From any thread.
-    fn kick(&self) {
-        self.kicked.store(true, Ordering::Release);
-    }
-
-    #[getter]
-    fn icount(&self, py: Python<'_>) -> u64 {
-        self.with(py, |cpu| cpu.icount())
-    }
-
-    #[getter]
-    fn ticks(&self, py: Python<'_>) -> u64 {
-        self.with(py, |cpu| cpu.ticks())
-    }
-
-    fn skip(&self, py: Python<'_>, ticks: u64) -> PyResult<()> {
-        self.with(py, |cpu| cpu.skip(ticks)).map_err(raised)
     }
 
     fn set_intr(&self, py: Python<'_>, level: bool) {
@@ -124,55 +90,15 @@ impl I386 {
     }
 
     fn state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let state = PyDict::new(py);
-        for (name, value) in self.with(py, |cpu| cpu.state()) {
-            state.set_item(name, value)?;
-        }
-        Ok(state)
+        named(py, self.with(py, |cpu| cpu.state()))
     }
 
     fn set_state(&self, py: Python<'_>, state: Vec<(String, u128)>) -> PyResult<()> {
         py.detach(|| locked(&self.cpu).set_state(&locked(&self.memory), &state)).map_err(raised)
     }
 
-    fn snapshot<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.with(py, Cpu::snapshot))
-    }
-
-    fn restore(&self, py: Python<'_>, octets: &[u8]) -> PyResult<()> {
-        self.with(py, |cpu| cpu.restore(octets)).map_err(raised)
-    }
-
-    fn add_breakpoint(&self, py: Python<'_>, va: u32) -> PyResult<()> {
-        self.with(py, |cpu| cpu.add_breakpoint(va)).map_err(raised)
-    }
-
-    fn remove_breakpoint(&self, py: Python<'_>, va: u32) {
-        self.with(py, |cpu| cpu.remove_breakpoint(va));
-    }
-
-    fn add_watchpoint(&self, py: Python<'_>, va: u32, size: u32, read: bool, write: bool) -> PyResult<()> {
-        self.with(py, |cpu| cpu.add_watchpoint(va, size, read, write)).map_err(raised)
-    }
-
-    fn remove_watchpoint(&self, py: Python<'_>, va: u32, size: u32, read: bool, write: bool) {
-        self.with(py, |cpu| cpu.remove_watchpoint(va, size, read, write));
-    }
-
     fn translate(&self, py: Python<'_>, va: u32, access: &str) -> PyResult<Option<u32>> {
-        let access = match access {
-            "read" => Access::Read,
-            "write" => Access::Write,
-            "fetch" => Access::Fetch,
-            _ => return Err(PyValueError::new_err(format!("{access}: read, write or fetch are expected"))),
-        };
+        let access = purpose(access, [Access::Read, Access::Write, Access::Fetch])?;
         Ok(py.detach(|| locked(&self.cpu).translate(&locked(&self.memory), va, access)))
-    }
-}
-
-impl I386 {
-    /// The processor, once it does not run.
-    fn with<T: Send>(&self, py: Python<'_>, action: impl FnOnce(&mut Cpu) -> T + Send) -> T {
-        with(py, &self.cpu, action)
     }
 }

@@ -9,6 +9,7 @@ mod mips;
 mod mips_text;
 mod ppc;
 mod ppc_text;
+mod processor;
 mod r3000;
 mod ring;
 mod umps;
