@@ -13,6 +13,7 @@ use crate::exit::Reason;
 use crate::op::Op;
 use crate::{Access, Cpu};
 use engine_contract::pages::{Page, SCRATCH};
+use engine_contract::replay::Asked;
 use guest_memory::{Memory, PAGE_OCTETS, Stored};
 
 /// Why an instruction does not simply go on to the next.
@@ -39,22 +40,6 @@ impl From<Exception> for Stop {
     fn from(exception: Exception) -> Self {
         Stop::Exception(exception)
     }
-}
-
-/// An access to where no memory is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
-    pub gpa: u32,
-    pub octets: u32,
-    /// What to write; None: a read.
-    pub write: Option<u64>,
-}
-
-/// An access that was made, with its outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Done {
-    pub value: u64,
-    pub bus_error: bool,
 }
 
 fn in_one_page(ea: u32, octets: u32) -> bool {
@@ -153,7 +138,7 @@ impl Cpu {
     fn check_dabr(&mut self, ea: u32, octets: u32, access: Access) -> Result<(), Stop> {
         let wanted = if access == Access::Write { 2 } else { 1 };
         let dabr = self.dabr;
-        let translated = self.msr & crate::registers::msr::DR != 0;
+        let translated = self.msr & crate::msr::DR != 0;
         if dabr & wanted == 0 || (dabr & 4 != 0) != translated {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! Exceptions: PEM chapter 6; MPC750UM chapter 4.
 
 use crate::Cpu;
-use crate::registers::msr;
+use crate::msr;
 
 /// What stops an instruction. DAR and DSISR, where they are set, are in `Cpu::fault` by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,20 @@
 //! Specification: Programming Environments Manual for 32-Bit Implementations of the PowerPC Architecture (MPCFPE32B);
 //! MPC750 RISC Microprocessor Family User's Manual (MPC750UM) and those of the 604e and 7400. Big-endian.
 //!
+//! # Layers
+//!
+//! Each line's files import from the lines below it, and [`Cpu`], which stands here.
+//!
+//! ```text
+//! state, snapshot                            what is told, set and saved from outside
+//! special, storage                           rare instructions; those about storage
+//! interpreter, fpu, vector, registers        instructions; the special-purpose registers
+//! access, mmu                                loads, stores, fetches, devices; translation
+//! exception, timer                           what stops an instruction; time base and decrementer
+//! table, op, soft, msr                       encodings, decoded operations, the soft TLB, MSR's bits
+//! float, exact, single                       numbers
+//! ```
+//!
 //! # Theory of operation
 //!
 //! [`interpreter`] executes a page's decoded operations ([`code`], [`op`]) in **segments**: runs of operations that end
@@ -35,6 +49,7 @@ mod float;
 mod fpu;
 mod interpreter;
 mod mmu;
+mod msr;
 mod op;
 mod registers;
 mod single;
@@ -47,15 +62,15 @@ pub mod table;
 mod timer;
 mod vector;
 
-use access::{Asked, Done};
 use engine_contract::debugger::Debugger;
 use engine_contract::pages::Code;
+use engine_contract::replay::{Asked, Done};
 use exception::{BREAKPOINT, DECREMENTER, EXTERNAL, Exception, Fault, MACHINE_CHECK, TRACE, VECTOR_UNAVAILABLE};
 use exit::{Exit, Reason, Refused};
 use guest_memory::Memory;
 use mmu::Bat;
 use op::Op;
-use registers::{IABR, PLAIN, msr};
+use registers::{IABR, PLAIN};
 use soft::SoftTlb;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -8,7 +8,7 @@
 //! fetching from guarded pages.
 
 use crate::exception::{DIRECT_STORE, DSI, Exception, Fault, NO_EXECUTE, NO_PTE, PROTECTION, STORE, isi};
-use crate::registers::msr;
+use crate::msr;
 use crate::{Access, Cpu};
 use guest_memory::{Memory, RamPage, Stored};
 

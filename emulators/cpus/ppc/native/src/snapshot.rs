@@ -4,38 +4,16 @@
 //! and the fields in the order of [`fields`].
 
 use crate::Cpu;
-use crate::access::{Asked, Done};
 use crate::exit::Refused;
 use crate::storage::BLOCK_OCTETS;
 use crate::vector::{NJ, SAT};
+use engine_contract::replay;
 use engine_contract::saved::{self, Fields, damaged};
 
 const MAGIC: &[u8; 8] = b"VDEPPC\0\0";
 const VERSION: u64 = 1;
 /// Chosen: no instruction makes more accesses (lswx: 127).
 const LOG_MAX: u32 = 128;
-
-fn asked_fields(asked: &mut Option<Asked>, to: &mut dyn Fields) -> Result<(), Refused> {
-    let mut there = asked.is_some();
-    to.flag(&mut there)?;
-    if !there {
-        *asked = None;
-        return Ok(());
-    }
-    let mut it = asked.unwrap_or(Asked { gpa: 0, octets: 0, write: None });
-    to.u32(&mut it.gpa)?;
-    to.u32(&mut it.octets)?;
-    let mut is_write = it.write.is_some();
-    let mut value = it.write.unwrap_or(0);
-    to.flag(&mut is_write)?;
-    to.u64(&mut value)?;
-    it.write = is_write.then_some(value);
-    if !matches!(it.octets, 1 | 2 | 4 | 8) {
-        return Err(damaged("an access of no possible size"));
-    }
-    *asked = Some(it);
-    Ok(())
-}
 
 fn present(there: bool, to: &mut dyn Fields) -> Result<bool, Refused> {
     let mut there = there;
@@ -103,18 +81,8 @@ fn fields(cpu: &mut Cpu, to: &mut dyn Fields) -> Result<(), Refused> {
         to.u32(&mut address)?;
         *place = there.then_some(address);
     }
-    asked_fields(&mut cpu.asked, to)?;
-    let mut entries = cpu.log.len() as u32;
-    to.u32(&mut entries)?;
-    if entries > LOG_MAX {
-        return Err(damaged("a log longer than any instruction's"));
-    }
-    cpu.log.resize(entries as usize, Done { value: 0, bus_error: false });
-    for done in &mut cpu.log {
-        to.u64(&mut done.value)?;
-        to.flag(&mut done.bus_error)?;
-    }
-    Ok(())
+    replay::asked_fields(&mut cpu.asked, to)?;
+    replay::log_fields(&mut cpu.log, LOG_MAX, to)
 }
 
 impl Cpu {

@@ -3,8 +3,8 @@
 use crate::Cpu;
 use crate::access::Stop;
 use crate::exception::{FP_ENABLED, ILLEGAL, SYSTEM_CALL};
+use crate::msr;
 use crate::op::Op;
-use crate::registers::msr;
 use crate::table::{Insn, field};
 use guest_memory::Memory;
 

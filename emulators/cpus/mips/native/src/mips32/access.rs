@@ -10,6 +10,7 @@ use super::exception::{ADEL, ADES, DBE, Exception, IBE};
 use super::tlb::Access;
 use crate::exit::Reason;
 use engine_contract::pages::{Page, SCRATCH};
+use engine_contract::replay::Asked;
 use guest_memory::{Memory, PAGE_OCTETS, Stored};
 
 /// Why an instruction does not simply go on to the next.
@@ -34,22 +35,6 @@ impl From<Exception> for Stop {
     fn from(exception: Exception) -> Self {
         Stop::Exception(exception)
     }
-}
-
-/// An access to where no memory is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
-    pub gpa: u32,
-    pub octets: u32,
-    /// What to write; None: a read.
-    pub write: Option<u64>,
-}
-
-/// An access that was made, with its outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Done {
-    pub value: u64,
-    pub bus_error: bool,
 }
 
 impl Cpu {

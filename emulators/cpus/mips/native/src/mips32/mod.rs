@@ -53,11 +53,11 @@ mod tlb;
 
 use crate::exit::{Exit, Refused};
 use crate::table::{Decoder, FP, M1, M2, M32, R2, TLB};
-use access::{Asked, Done};
 use code::Op;
 use cp0::Cp0;
 use engine_contract::debugger::Debugger;
 use engine_contract::pages::Code;
+use engine_contract::replay::{Asked, Done};
 use exception::{DBE, INT};
 use fpu::Fpu;
 use guest_memory::Memory;

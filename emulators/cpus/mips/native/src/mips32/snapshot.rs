@@ -4,9 +4,9 @@
 //! order of [`fields`].
 
 use super::Cpu;
-use super::access::{Asked, Done};
 use super::cp0::{Cp0, DEBUG_DBP, DEBUG_DM};
 use crate::exit::Refused;
+use engine_contract::replay;
 use engine_contract::saved::{self, Fields, damaged};
 
 const MAGIC: &[u8; 8] = b"VDEMIPS\0";
@@ -51,28 +51,6 @@ fn cp0_fields(cp0: &mut Cp0, to: &mut dyn Fields) -> Result<(), Refused> {
     Ok(())
 }
 
-fn asked_fields(asked: &mut Option<Asked>, to: &mut dyn Fields) -> Result<(), Refused> {
-    let mut there = asked.is_some();
-    to.flag(&mut there)?;
-    if !there {
-        *asked = None;
-        return Ok(());
-    }
-    let mut it = asked.unwrap_or(Asked { gpa: 0, octets: 0, write: None });
-    to.u32(&mut it.gpa)?;
-    to.u32(&mut it.octets)?;
-    let mut is_write = it.write.is_some();
-    let mut value = it.write.unwrap_or(0);
-    to.flag(&mut is_write)?;
-    to.u64(&mut value)?;
-    it.write = is_write.then_some(value);
-    if !matches!(it.octets, 1 | 2 | 4 | 8) {
-        return Err(damaged("an access of no possible size"));
-    }
-    *asked = Some(it);
-    Ok(())
-}
-
 /// All fields, in order.
 fn fields(cpu: &mut Cpu, to: &mut dyn Fields) -> Result<(), Refused> {
     for register in 1..32 {
@@ -101,7 +79,7 @@ fn fields(cpu: &mut Cpu, to: &mut dyn Fields) -> Result<(), Refused> {
         to.u64(register)?;
     }
     to.u32(&mut cpu.fpu.fcsr)?;
-    asked_fields(&mut cpu.asked, to)?;
+    replay::asked_fields(&mut cpu.asked, to)?;
     let mut written = cpu.written_at.is_some();
     let (mut pc, mut in_slot, mut target) = cpu.written_at.unwrap_or_default();
     to.flag(&mut written)?;
@@ -109,17 +87,7 @@ fn fields(cpu: &mut Cpu, to: &mut dyn Fields) -> Result<(), Refused> {
     to.flag(&mut in_slot)?;
     to.u32(&mut target)?;
     cpu.written_at = written.then_some((pc, in_slot, target));
-    let mut entries = cpu.log.len() as u32;
-    to.u32(&mut entries)?;
-    if entries > LOG_MAX {
-        return Err(damaged("a log longer than any instruction's"));
-    }
-    cpu.log.resize(entries as usize, Done { value: 0, bus_error: false });
-    for done in &mut cpu.log {
-        to.u64(&mut done.value)?;
-        to.flag(&mut done.bus_error)?;
-    }
-    Ok(())
+    replay::log_fields(&mut cpu.log, LOG_MAX, to)
 }
 
 impl Cpu {
