@@ -174,7 +174,7 @@ pub struct Cpu {
     fpr: [u64; 32],
     fpscr: u32,
     /// AltiVec's, of models that have it: [`vector`].
-    vr: [u128; 32],
+    vr: Box<[u128; 32]>,
     vscr: u32,
     /// lwarx's block.
     reserved: Option<u32>,
@@ -244,7 +244,7 @@ impl Cpu {
             plain: [0; PLAIN.len()],
             fpr: [0; 32],
             fpscr: 0,
-            vr: [0; 32],
+            vr: Box::new([0; 32]),
             vscr: 0,
             reserved: None,
             halted: false,

@@ -64,7 +64,7 @@ fn fields(cpu: &mut Cpu, to: &mut dyn Fields) -> Result<(), Refused> {
         to.u64(register)?;
     }
     if cpu.has_vectors() {
-        for register in &mut cpu.vr {
+        for register in cpu.vr.iter_mut() {
             to.u128(register)?;
         }
         to.u32(&mut cpu.vscr)?;
