@@ -14,7 +14,7 @@ pytestmark = pytest.mark.interop
 SOURCE = Path(__file__).parents[1] / "emulators" / "programs" / "linux_user" / "hello.c"
 BUDGET = 20_000_000
 EFAULT, EBADF, ENOMEM = 14, 9, 12
-MACHINES = {"i386": "i686", "mips": "mips", "ppc": "ppc"}
+MACHINES = {"i386": "i686", "mips": "mips", "ppc": "ppc", "7400": "ppc"}
 
 
 def told(machine: str) -> str:
