@@ -61,6 +61,7 @@ class Params:
     memory: int = option(128 << 20, "size of the memory", unit="octets", least=LEAST_OCTETS, most=MOST_OCTETS)
     cpu: str = option("pentium3", "the processor's model", choices=MODELS)
     pae: bool = option(False, "the processor has physical address extension, and no-execute rights (-686-pae kernels)")
+    sse2: bool = option(False, "the processor has SSE2, which no Pentium III has")
     boot: str = option(
         "",
         "kernel, disk, cdrom, floppy or network: what is started (the kernel, if there is one, or else the disk)",
@@ -108,7 +109,7 @@ def build(params: Params, outside: Outside) -> Machine:
     ]
     for region in regions:
         vm.add_memory(region.gpa, region.octets)
-    cpu = Cpu(vm, model=params.cpu, pae=params.pae, nx=params.pae, apic=params.apic)
+    cpu = Cpu(vm, model=params.cpu, pae=params.pae, nx=params.pae, sse2=params.sse2, apic=params.apic)
     chipset = Chipset(
         pins=Pins(intr=cpu.set_intr, a20=cpu.set_a20, ferr=lambda: cpu.ferr, ignne=cpu.set_ignne, nmi=cpu.nmi),
         outside=outside,

@@ -137,8 +137,9 @@ def test_reset_by_the_guest_and_after_its_panic(command: str) -> None:
     assert (b"sysrq" in shell.shown) == (b"Kernel panic" in shell.shown)
 
 
-def test_with_an_apic() -> None:
-    shell = booted(replace(debian(), apic=True))
+def test_with_an_apic_and_sse2() -> None:
+    shell = booted(replace(debian(), apic=True, sse2=True))
+    assert processor(shell) == "6.8 fpu de pse tsc msr cx8 apic sep mtrr pge cmov mmx fxsr sse sse2"
     assert re.search(r"IO-APIC +4-edge +ttyS0", shell.ask("cat /proc/interrupts"))
 
 

@@ -26,6 +26,8 @@ from vde.errors import ConfigError
 __all__ = ["MODELS", "Cpu", "Vm"]
 
 MODELS = ("486", "pentium", "pentium2", "pentium3")
+LEAST = {"pae": "pentium2", "nx": "pentium2", "sse2": "pentium3", "apic": "pentium"}
+"""What can be added to which model, and to all later ones (`Options` in model.rs)."""
 IO_READ = 9
 """`pending` begins with the number of the exit that asked."""
 
@@ -39,6 +41,9 @@ class Cpu(Engine[_native.I386]):
         pae, nx, sse2: more than the model has: physical address extension, no-execute rights (with PAE), SSE2.
         apic: it says that it has a local APIC, which is the board's business.
         hypercalls: VMCALL's EAX comes as a `Hypercall` exit (otherwise VMCALL is undefined, as the manual says).
+
+    Raises:
+        ConfigError: there is no such model, or nothing of the kind can be added to it.
 
     Not for several threads, except `kick()`.
     """
@@ -56,6 +61,10 @@ class Cpu(Engine[_native.I386]):
     ) -> None:
         if model not in MODELS:
             raise ConfigError(f"processor model {model!r}: expected {', '.join(MODELS)}")
+        added = {"pae": pae, "nx": nx, "sse2": sse2, "apic": apic}
+        for name in (name for name, on in added.items() if on):
+            if MODELS.index(model) < MODELS.index(LEAST[name]):
+                raise ConfigError(f"processor model {model!r} with {name}: {LEAST[name]} or a later one was expected")
         native = _native.I386(vm, model=model, pae=pae, nx=nx, sse2=sse2, apic=apic, hypercalls=hypercalls)
         super().__init__(vm, native)
         self.model = model
