@@ -221,7 +221,7 @@ def _value(value: Any, field: dataclasses.Field[Any], kind: Any) -> Any:
     if kind is str:
         choices = facts.get("choices")
         if choices and value not in choices:
-            raise ValueError(" or ".join(choices))
+            raise ValueError(" or ".join(filter(None, choices)))
         return str(value)
     return tuple(value)
 

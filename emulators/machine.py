@@ -118,7 +118,9 @@ class PoweredOff:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The guest asked for a reset: build the machine again."""
+    """Build the machine again: the guest asked for it, or, as `text` says, brought it about."""
+
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +152,9 @@ class Events:
         """The guest switched the machine off."""
         self._set(PoweredOff(code))
 
-    def reset(self) -> None:
-        """The guest asked for a reset."""
-        self._set(Reset())
+    def reset(self, text: str = "") -> None:
+        """The guest asked for a reset; `text`: or did not, but this."""
+        self._set(Reset(text))
 
     def halt(self, code: int = 0, text: str = "") -> None:
         """The guest stopped for good."""
@@ -190,7 +192,7 @@ class Machine:
         exception: handles an exception that the board had intercepted; True: the guest goes on behind it (the
             handler has set the state), False: the guest gets the exception.
         interrupt: the processor's interrupt window is open: acknowledge the controller and inject the vector (i386).
-        shutdown: the processor has shut down; by default a fault that says where.
+        shutdown: the processor has shut down, at this place; by default a fault that says where.
         waiting: the processor waits; True: something has come of that, it is to go on.
         symbol: names a virtual address, for messages.
         locate: (address, octets) of a symbol.
@@ -213,7 +215,7 @@ class Machine:
         hypercall: Callable[[int], None] | None = None,
         exception: Callable[[exits.ExceptionTaken], None] | None = None,
         interrupt: Callable[[], None] | None = None,
-        shutdown: Callable[[], None] | None = None,
+        shutdown: Callable[[str], None] | None = None,
         waiting: Callable[[], bool] = lambda: False,
         symbol: Callable[[int], str | None] = lambda address: None,
         locate: Callable[[str], tuple[int, int] | None] = lambda name: None,
@@ -443,7 +445,7 @@ class Machine:
                 return None
             case exits.Shutdown():
                 if self._shutdown is not None:
-                    self._shutdown()
+                    self._shutdown(self._place())
                 self.events.fault(f"the processor has shut down {self._where()}")  # unless it has ended already
                 return self.events.end
             case exits.InternalError(pc, octets):
@@ -467,10 +469,13 @@ class Machine:
             raise self._bug(access, ports, access.port, error) from error
 
     def _where(self) -> str:
+        return f"({self._place()}, tick {self.cpu.ticks})"
+
+    def _place(self) -> str:
         state = self.cpu.state()
         pc = state["pc"] if "pc" in state else state.get("cs.base", 0) + state.get("eip", 0) & 0xFFFFFFFF
         symbol = self.symbol(pc)
-        return f"(pc {pc:#010x}{f' {symbol}' if symbol else ''}, tick {self.cpu.ticks})"
+        return f"pc {pc:#010x}{f' {symbol}' if symbol else ''}"
 
     # -- state
 

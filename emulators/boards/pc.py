@@ -19,6 +19,7 @@ from emulators.boards.pc_cards import DISK_MODELS, MOST_DISKS, MOST_NICS, NIC_MO
 from emulators.boards.pc_chipset import Chipset, Pins
 from emulators.boards.pc_display import plug_display, start_in_text, start_linear
 from emulators.cpus.i386 import MODELS, Cpu, Vm
+from emulators.cpus.i386.disassembler import LONGEST_OCTETS, disassemble
 from emulators.devices.pci.i440fx import SHADOW, SHADOW_END
 from emulators.devices.video.stdvga import StdVga
 from emulators.dma import Dma
@@ -42,6 +43,7 @@ CONSOLES: Final = ("serial0", "serial1", "serial2", "serial3", "debug", "virtio0
 # Access rights as a descriptor's second word has them (Intel SDM vol. 3, 3.4.5): flat, present, accessed
 CODE_RIGHTS: Final = 0x00C09B00
 DATA_RIGHTS: Final = 0x00C09300
+RIGHTS_BIG: Final = 0x00400000
 CR0_PE_ET: Final = 0x11
 EFLAGS_NONE: Final = 0x2
 
@@ -97,8 +99,11 @@ def build(params: Params, outside: Outside) -> Machine:
     boot = params.boot or ("kernel" if params.kernel else "disk")
     if boot == "kernel" and params.kernel is None:
         raise ConfigError("pc: --boot kernel: which one? --kernel FILE, or --image debian-i386")
-    if boot == "kernel" and params.firmware is not None:
-        raise ConfigError("pc: --firmware has no part in --boot kernel: leave out one of them")
+    idle = {"firmware": params.firmware, "option-rom": params.option_rom}
+    if boot != "kernel":
+        idle = {"kernel": params.kernel, "initrd": params.initrd, "module": params.module}
+    for name in (name for name, given in idle.items() if given):
+        raise ConfigError(f"pc: --{name} has no part in --boot {boot}: leave out one of them")
     bios = b"" if boot == "kernel" else pc_boot.find_firmware(params.firmware)
 
     vm = Vm()
@@ -168,7 +173,7 @@ def build(params: Params, outside: Outside) -> Machine:
         devices=chipset.devices,
         memory=tuple(regions),
         interrupt=interrupt,
-        shutdown=chipset.events.reset,
+        shutdown=lambda place: chipset.events.reset(f"triple fault at {place}, {instruction(cpu, vm)}"),
         waiting=chipset.coprocessor.look,
         symbol=symbols.find if symbols is not None else lambda address: None,
         notes=notes,
@@ -213,6 +218,25 @@ def _check_flavour(params: Params, release: str) -> None:
         raise ConfigError(f"pc: the kernel {release} wants a processor of its time: --cpu {wanted} or later")
     if found["pae"] and not params.pae:
         raise ConfigError(f"pc: the kernel {release} wants physical address extension: --pae")
+
+
+def instruction(cpu: Cpu, vm: Vm) -> str:
+    """Where the processor is, for a message."""
+    state = cpu.state()
+    linear = state["cs.base"] + state["eip"] & TOP - 1
+    octets = bytearray()
+    for at in range(linear, linear + LONGEST_OCTETS):
+        gpa = cpu.translate(at & TOP - 1, "fetch")
+        try:
+            octets += b"" if gpa is None else vm.read(gpa, 1)
+        except ValueError:
+            gpa = None
+        if gpa is None:
+            break
+    if not octets:
+        return "where no memory is"
+    _, one = next(disassemble(bytes(octets), linear, big=state["cs.rights"] & RIGHTS_BIG != 0))
+    return one.text
 
 
 class Ram:

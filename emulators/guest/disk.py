@@ -161,7 +161,7 @@ def parse_disk(text: str, models: Sequence[str]) -> Words:
     """Read it; the first of `models` is the default.
 
     Raises:
-        ConfigError: no file, or an unknown format.
+        ConfigError: no file, an unknown format, or words that contradict one another.
     """
     word, comma, rest = text.partition(",")
     model, rest = (word, rest) if comma and word in models else (models[0], text)
@@ -170,8 +170,12 @@ def parse_disk(text: str, models: Sequence[str]) -> Words:
     while True:
         before, comma, word = rest.rpartition(",")
         if comma and word in ACCESSES:
+            if access not in ("", ACCESSES[word]):
+                raise ConfigError(f"disk {text!r}: {word} or {access}? One of them was expected")
             access, rest = ACCESSES[word], before
         elif comma and word.startswith("format="):
+            if form:
+                raise ConfigError(f"disk {text!r}: which format? One was expected")
             form, rest = word.removeprefix("format="), before
         else:
             break

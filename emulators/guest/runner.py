@@ -81,6 +81,10 @@ class Runner:
         """A debugger's: given the new machine after a reset, in the machine's thread."""
         self.on_spin: Callable[[str], None] | None = None
         """Told in the machine's thread that the guest hangs, and where; "": it does not any more."""
+        self.on_reset: Callable[[str], None] | None = None
+        """Told in the machine's thread why the machine begins again, if the guest did not ask for it; once for resets
+        one after the other that are alike."""
+        self._told_reset = ""
         self._spin = SpinWatch()
         self._doze = Doze()
         self._event = threading.Event()
@@ -191,7 +195,10 @@ class Runner:
                     self._paused = True
                     if self.on_stop is not None:
                         self.on_stop(outcome)
-                case Reset() if self._reboot:
+                case Reset(text) if self._reboot:
+                    if self.on_reset is not None and text not in ("", self._told_reset):
+                        self.on_reset(text)
+                    self._told_reset = text
                     self._outside.forget()
                     self.resets += 1
                     self.machine = self._build()

@@ -222,6 +222,7 @@ class Session:
             points=self._setup.points,
         )
         runner.on_spin = self._spins
+        runner.on_reset = self._resets
         if self._setup.wait:
             runner.pause()
         return runner
@@ -231,6 +232,10 @@ class Session:
         self._remark("spin", text)
         if text:
             trio.from_thread.run_sync(self._surroundings.warn, text)
+
+    def _resets(self, text: str) -> None:
+        """The machine's thread."""
+        trio.from_thread.run_sync(self._surroundings.warn, f"the machine begins again: {text}")
 
     def _remark(self, about: str, text: str) -> None:
         """Any thread."""

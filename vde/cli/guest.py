@@ -295,7 +295,8 @@ def _read_foreign(
     """What another emulator's configuration file says, where the command line says nothing."""
     said = reader(path, os.environ)
     for name, value in said.options.items():
-        given.setdefault(name, value)
+        if name != "boot" or "kernel" not in given:
+            given.setdefault(name, value)
     args.nic, args.disk = args.nic or list(said.nics), args.disk or list(said.disks)
     args.console = args.console or [f"{name}={place}" for name, place in said.consoles.items()]
     args.clock = args.clock or said.clock or None
@@ -304,7 +305,7 @@ def _read_foreign(
 
 
 def _status(result: "Result") -> int:
-    from emulators.machine import Broken, Fault, Halted, PoweredOff
+    from emulators.machine import Broken, Fault, Halted, PoweredOff, Reset
 
     if result.caught is not None:
         return 128 + result.caught
@@ -320,6 +321,8 @@ def _status(result: "Result") -> int:
         case Fault(text):
             print(f"vde guest: the guest cannot go on: {text}", file=sys.stderr)
             return status.FAILED
+        case Reset(text) if text:
+            print(f"vde guest: the machine is not begun again (--no-reboot): {text}", file=sys.stderr)
     return status.DONE
 
 

@@ -77,9 +77,10 @@ def test_ways_to_reset(port: int, value: int, size: int, tmp_path: Path) -> None
 
 def test_a_triple_fault_resets(tmp_path: Path) -> None:
     program = Program()
+    at = program.here
     program.code(b"\x0f\x0b")  # ud2, without an IDT
     program.stop()
-    assert start(program, tmp_path)[0].run_for(SECOND) == Reset()
+    assert start(program, tmp_path)[0].run_for(SECOND) == Reset(f"triple fault at pc {at:#010x}, ud2")
 
 
 def test_the_kernel_finds_its_information(tmp_path: Path) -> None:

@@ -129,7 +129,17 @@ def test_words_of_the_option(text: str, words: Words) -> None:
     assert parse_disk(text, ("virtio", "ide", "cdrom")) == words
 
 
-@pytest.mark.parametrize(("text", "message"), [("ide,", "which file"), ("a,format=zip", "qcow2"), ("file=", "which")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ide,", "which file"),
+        ("a,format=zip", "qcow2"),
+        ("file=", "which"),
+        ("a,rw,ro", "rw or ro"),
+        ("a,ro,overlay", "ro or overlay"),
+        ("a,format=raw,format=qcow2", "which format"),
+    ],
+)
 def test_words_that_are_no_disk(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_disk(text, ("virtio", "ide"))
