@@ -192,6 +192,7 @@ def hardware(model: str, chipset: Chipset) -> loader.Hardware:
         escc_lines=(ESCC_A_LINE, ESCC_B_LINE),
         cuda_line=CUDA_LINE,
         ata=chipset.channels(),
+        ethernet=tuple(chipset.ethernet.items()),
     )
 
 

@@ -13,13 +13,14 @@ from emulators.devices.ata.disk import AtaDisk
 from emulators.devices.ata.drive import Drive
 from emulators.devices.ata.mmc import SECTOR as CD_SECTOR
 from emulators.devices.net import models
+from emulators.devices.net.gem import Gem
 from emulators.devices.virtio.blk import VirtioBlk
 from emulators.devices.virtio.console import VirtioConsole
 from emulators.devices.virtio.rng import VirtioRng
 from emulators.outside import DiskEnd
 from vde.errors import ConfigError
 
-NIC_MODELS: Final = models.PCI_MODELS
+NIC_MODELS: Final = models.MODELS
 DISK_MODELS: Final = ("virtio", "ide", "cdrom")
 MOST_NICS, MOST_DISKS = 16, 8
 PCNET_CHIP: Final = "Am79C970A"
@@ -45,7 +46,9 @@ def plug_in(chipset: Chipset, *, nics: Sequence[str], disks: Sequence[str], rng:
             pcnet=PCNET_CHIP,
         )
         models.plug_in(cable, nic)
-        chipset.plug(nic)
+        slot = chipset.plug(nic)
+        if isinstance(nic, Gem):
+            chipset.ethernet[slot] = mac
     drives: dict[int, Drive] = {}
     for index, model in enumerate(disks):
         disk = chipset.outside.disk(index)

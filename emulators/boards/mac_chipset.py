@@ -105,6 +105,8 @@ class Chipset:
         self.pic = HeathrowPic(irq=irq)
         self.pci = PciBus([self.pic.line(line) for line in PCI_LINES])
         self.devices: dict[str, Device] = {}
+        self.ethernet: dict[int, bytes] = {}
+        """Addresses of the cards that have to be in the tree, by slot."""
         self._next_slot = FIRST_SLOT
 
         grackle = Grackle(pci=self.pci)

@@ -11,7 +11,7 @@ top of the first 256 MiB: the initial file system, and below it the tree.
 instead of the wrapper, which could not run without Open Firmware.
 
 The tree is of "New World" style: one interrupt controller with an interrupt map for all slots, so that cards need no
-nodes. Rules for it that are not obvious stand beside the lines that follow them.
+nodes; only Apple's own network chip has one. Rules for it that are not obvious stand beside the lines that follow them.
 
 | threat | stopped by |
 |---|---|
@@ -63,6 +63,7 @@ class Hardware:
         slot_line: (slot, pin 1 … 4) → line of the interrupt controller.
         escc_lines, cuda_line: of the interrupt controller; ESCC channel A, then B.
         ata: IDE channels with drives: registers, DMA registers (offsets in the mac-io chip), both lines.
+        ethernet: slots with Apple's network chip, and its address, which the driver looks for nowhere else.
         model: root's `compatible` begins with it.
     """
 
@@ -78,6 +79,7 @@ class Hardware:
     escc_lines: tuple[int, int]
     cuda_line: int
     ata: tuple[tuple[int, int, int, int], ...] = ()
+    ethernet: tuple[tuple[int, bytes], ...] = ()
     model: str = "AAPL,PowerMac G3"
 
 
@@ -264,6 +266,21 @@ def _pci(root: Node, hardware: Hardware) -> None:
             "interrupt-map": tuple(routes),
         },
     )
+    for slot, address in hardware.ethernet:
+        pci.add(
+            f"ethernet@{slot:x}",
+            {
+                "device_type": "network",
+                "compatible": "gmac",
+                "vendor-id": 0x106B,
+                "device-id": 0x21,
+                "class-code": 0x020000,
+                "revision-id": 1,
+                "reg": (slot << 11, 0, 0, 0, 0, 0x02000010 | slot << 11, 0, 0, 0, 0x200000),
+                "interrupts": 1,
+                "local-mac-address": address,
+            },
+        )
     _mac_io(pci, hardware)
 
 

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from emulators.device import Timeline
 from emulators.devices.net.e1000 import E1000
+from emulators.devices.net.gem import Gem
 from emulators.devices.net.ne2000 import Ne2000Pci
 from emulators.devices.net.pcnet import PcNet
 from emulators.devices.net.rtl8139 import Rtl8139
@@ -17,6 +18,8 @@ from emulators.outside import NicEnd
 from vde.errors import ConfigError
 
 PCI_MODELS: Final = ("pcnet", "virtio", "e1000", "rtl8139", "ne2000")
+MODELS: Final = (*PCI_MODELS, "gem")
+"""And the one that belongs to a Macintosh: its driver takes the address from Open Firmware's tree."""
 
 
 class Jack(Protocol):
@@ -50,7 +53,7 @@ def card(
     timeline: Timeline,
     pcnet: str = "Am79C970A",
     warp: Callable[[int], None] = lambda ns: None,
-) -> PcNet | VirtioNet | E1000 | Rtl8139 | Ne2000Pci:
+) -> PcNet | VirtioNet | E1000 | Rtl8139 | Ne2000Pci | Gem:
     """A card for a PCI slot.
 
     Args:
@@ -71,5 +74,7 @@ def card(
             return Rtl8139(name, mac=mac, dma=dma, out=out, timeline=timeline, warp=warp)
         case "ne2000":
             return Ne2000Pci(name, mac=mac, out=out, timeline=timeline, warp=warp)
+        case "gem":
+            return Gem(name, mac=mac, dma=dma, out=out, timeline=timeline)
         case _:
-            raise ConfigError(f"network card {model!r} is unknown; there are {', '.join(PCI_MODELS)}")
+            raise ConfigError(f"network card {model!r} is unknown; there are {', '.join(MODELS)}")

@@ -17,10 +17,12 @@ from emulators.boards.mac_cards import plug_in
 from emulators.boards.mac_chipset import Chipset, slot_lines
 from emulators.cpus.ppc import Vm
 from emulators.dma import Dma
+from emulators.loaders import mac as loader
 from emulators.machine import Done, Idle, Machine, PoweredOff, Reset
 from emulators.outside import Bench, MemoryDisk
 from emulators.snapshot import SnapshotError
 from tests.emulators.boards.bare_ppc import CONFIG_ADDR, CONFIG_DATA, MAC_IO, PIC, R3, R8, R12, Program
+from tests.emulators.devices.guest_memory import GuestMemory
 from tests.emulators.loaders.elf_file import elf
 from vde.errors import ConfigError
 
@@ -112,6 +114,24 @@ def test_cards_are_in_their_slots(tmp_path: Path) -> None:
     params = replace(SMALL, nics=("pcnet", "rtl8139"), vga=True, rng=True, virtio_console=True)
     cards = {1: "1234:1111", 2: "1022:2000", 3: "10ec:8139", 4: "1af4:1005", 5: "1af4:1003"}
     assert scan(idle(tmp_path, params)) == FIXED | cards
+
+
+def test_apples_own_card_is_in_the_tree_with_its_address(tmp_path: Path) -> None:
+    """Linux' driver looks for the address nowhere else; OpenBIOS reads it out of the card."""
+    address = bytes.fromhex("020000000042")
+    chipset = Chipset(
+        irq=lambda level: None, outside=Bench(macs={1: address}), vm=Vm(), dma=Dma(GuestMemory()), start_s=0
+    )
+    plug_in(chipset, nics=("pcnet", "gem"), disks=(), rng=False, virtio_console=False)
+    root = loader.tree(mac.hardware("750", chipset), memory_octets=32 << 20, command_line="")
+    pci = root.find("/pci")
+    assert pci is not None
+    found = {child.name: child.properties for child in pci.children}
+    assert list(found) == ["ethernet@3", "mac-io@10"]
+    assert found["ethernet@3"]["local-mac-address"] == address
+    assert found["ethernet@3"]["reg"][:4] == (3 << 11).to_bytes(4, "big")
+    machine = idle(tmp_path, replace(SMALL, nics=("pcnet", "gem")))
+    assert scan(machine) == FIXED | {2: "1022:2000", 3: "106b:0021"}
 
 
 def test_more_cards_than_below_the_mac_io_chip(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from vde.errors import ConfigError
 MAC = bytes.fromhex("020000000042")
 
 
-@pytest.mark.parametrize("model", models.PCI_MODELS)
+@pytest.mark.parametrize("model", models.MODELS)
 def test_the_life_of_a_card_that_nobody_drives(model: str) -> None:
     sent: list[bytes] = []
     timeline = Timeline()
@@ -51,11 +51,11 @@ def test_the_life_of_a_card_that_nobody_drives(model: str) -> None:
 
 
 def test_an_unknown_model_is_refused() -> None:
-    with pytest.raises(ConfigError, match="pcnet, virtio, e1000, rtl8139, ne2000"):
+    with pytest.raises(ConfigError, match="pcnet, virtio, e1000, rtl8139, ne2000, gem"):
         models.card("ne3000", "nic0", mac=MAC, dma=Dma(GuestMemory()), out=print, timeline=Timeline())
 
 
-@pytest.mark.parametrize("model", models.PCI_MODELS)
+@pytest.mark.parametrize("model", models.MODELS)
 def test_an_address_of_another_length_is_refused(model: str) -> None:
     with pytest.raises(ValueError, match="5 octets"):
         models.card(model, "nic0", mac=bytes(5), dma=Dma(GuestMemory()), out=print, timeline=Timeline())
