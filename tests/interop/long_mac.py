@@ -17,6 +17,7 @@ from emulators.machine import PoweredOff
 from emulators.outside import Bench, MemoryDisk
 from tests.emulators.loaders.elf_file import elf
 from tests.interop import ppc_image
+from tests.interop import test_network_cards as cards
 from tests.interop.guest_console import ConsoleGuest
 from tests.interop.namespaces import in_namespace, inside
 from tests.interop.test_mac_linux import CHUNK, Dialogue
@@ -28,6 +29,7 @@ from tests.tools import NeedTool
 __all__ = ["host_peer"]
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
+peer = cards.peer
 VDE = Path(sys.executable).parent / "vde"
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 PATIENCE_S = 120.0
@@ -37,7 +39,7 @@ LINE, CELL_WIDTH, CELL_HEIGHT = 18, 8, 10
 Started = Callable[..., SwitchProcess]
 
 
-@pytest.mark.parametrize("model", ["pcnet", "rtl8139", "virtio", "e1000", "ne2000"])
+@pytest.mark.parametrize("model", ["pcnet", "rtl8139", "virtio", "e1000", "ne2000", "gem"])
 def test_ping_and_ten_megabytes_both_ways(
     host_peer: tuple[SwitchProcess, str], need_tool: NeedTool, short_path: Path, model: str
 ) -> None:
@@ -62,6 +64,11 @@ def test_ping_and_ten_megabytes_both_ways(
         guest.shell("httpd -h /tmp")
         with inside(namespace), urllib.request.urlopen("http://192.0.2.2/ten", timeout=PATIENCE_S) as answer:
             assert hashlib.sha256(answer.read()).hexdigest() == digest
+
+
+def test_apples_own_card_under_its_driver(peer: cards.Peer, need_tool: NeedTool, short_path: Path) -> None:
+    """What `test_network_cards` does with the cards of the other boards: filters, largest frames, the link's loss."""
+    cards.test_a_card_under_its_driver(cards.Card("mac", "gem", "gem", 1500), peer, need_tool, short_path)
 
 
 def test_openbios_draws_its_prompt_and_reads_the_keyboard() -> None:

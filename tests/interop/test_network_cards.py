@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop import ppc_image
 from tests.interop.guest_console import ConsoleGuest
 from tests.interop.namespaces import in_namespace, inside
 from tests.switch_process import SwitchProcess
@@ -28,6 +29,7 @@ pytestmark = [pytest.mark.interop, pytest.mark.slow]
 VDE = Path(sys.executable).parent / "vde"
 TRANSFER_OCTETS = 10_000_000
 PATIENCE_S = 120.0
+IMAGES = {"malta": "debian-malta", "pc": "debian-i386", "mac": "linux-ppc"}
 OWN, PEER = "02:00:00:00:00:42", "02:00:00:00:00:01"
 
 Started = Callable[..., SwitchProcess]
@@ -122,7 +124,7 @@ def guest_of(card: Card, switches: list[Path], append: str = "", models: list[st
     for number, directory in enumerate(switches):
         model = card.model if models is None else models[number]
         nics += ["--nic", f"{model}{f',mac={OWN}' if number == 0 else ''},vde://{directory}"]
-    image = {"malta": "debian-malta", "pc": "debian-i386"}[card.board]
+    image = IMAGES[card.board]
     words = f"hostname=m ip4=192.0.2.2/24 {card.words} {append}"
     return ConsoleGuest([str(VDE), "guest", card.board, "--image", image, "--append", words, *nics])
 
@@ -137,7 +139,10 @@ def frame_to(address: str) -> bytes:
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: f"{card.board}-{card.model}")
 def test_a_card_under_its_driver(card: Card, peer: Peer, need_tool: NeedTool, short_path: Path) -> None:
-    store.pull({"malta": "debian-malta", "pc": "debian-i386"}[card.board])
+    if card.board == "mac":
+        ppc_image.find_built()
+    else:
+        store.pull(IMAGES[card.board])
     contents = os.urandom(card.octets)
     digest = hashlib.sha256(contents).hexdigest()
     files = short_path / "files"
@@ -250,7 +255,7 @@ def test_five_cards_at_once(peer: Peer, start_switch: Started) -> None:
 
 def cards_at_once(board: str, models: dict[str, str], peer: Peer, start_switch: Started, words: str = "") -> None:
     """Cards of different kinds, and their drivers: the first alone on a switch, the others on a second one."""
-    store.pull({"malta": "debian-malta", "pc": "debian-i386"}[board])
+    store.pull(IMAGES[board])
     other = start_switch(name="b").directory
     switches = [peer.switch.directory, *[other] * (len(models) - 1)]
     card = Card(board, "", "", 1500, words=words)

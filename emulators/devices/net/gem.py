@@ -19,8 +19,9 @@ Not emulated: the expansion ROM (reads as zero), FIFOs by hand, bit-bang of the 
 errors; a received pause frame is reported, and stops nothing.
 
 Theory: a write of TX_KICK sends what is between completion and kick, at once, or in portions of `MOST_WORK`. Frames
-from the cable pass the filter and go into the descriptors between RX_COMPLETION and RX_KICK; those that do not fit wait
-in `queue` (RX_NOBUF) until the kick is written. What finds the queue full is missed (overflow: the driver resets the
+from the cable pass the filter and go into the descriptors between RX_COMPLETION and RX_KICK, but for the last, so that
+a kick that equals the completion is a full ring: drivers give back all that they took. Frames that do not fit wait in
+`queue` (RX_NOBUF) until the kick is written. What finds the queue full is missed (overflow: the driver resets the
 receiver). STATUS is made when it is read: latched bits, and those that follow from the registers of the units.
 
 | threat | stopped by |

@@ -15,11 +15,19 @@ from emulators.device import Timeline
 from emulators.devices.net import gem_registers as r
 from emulators.devices.net.address_filter import BROADCAST
 from emulators.devices.net.bcm5201 import Bcm5201
-from emulators.devices.net.internet_checksum import checksum
+from emulators.devices.net.internet_checksum import checksum, total
 from emulators.devices.pci.config import MAX_LAT, MIN_GNT, PciFunction
 from emulators.dma import Dma, DmaFault
 
 MASTER_ABORT: Final = 0x2000  # PCI 3.0 §6.2.3: received master abort
+
+
+def _complement(octets: bytes) -> int:
+    """The complement of the sum, as an adder with end-around carry has it: 0xFFFF is for zeros alone.
+
+    Linux' own arithmetic of sums goes wrong otherwise, for what sums up to nothing: all of ICMP.
+    """
+    return 0xFFFF - (total(octets) or (0xFFFF if any(octets) else 0))
 
 
 class DataPath(PciFunction):
@@ -139,7 +147,7 @@ class DataPath(PciFunction):
         done = self._rx_done & mask
         causes = 0
         try:
-            while self.queue and done != kick:
+            while self.queue and done + 1 & mask != kick:
                 self._fill(self.queue[0], done, config)
                 self.queue.popleft()
                 done = self._rx_done = done + 1 & mask
@@ -161,7 +169,7 @@ class DataPath(PciFunction):
             self.mistakes += 1
             octets = octets[:room]
             report |= r.RXD_BAD
-        report |= int.from_bytes(checksum(octets[config >> 13 & 0x7F :]), "big") | len(octets) << 16
+        report |= _complement(octets[config >> 13 & 0x7F :]) | len(octets) << 16
         report |= (~zlib.crc32(frame[:6]) >> 16 & 0xFFFF) << r.RXD_HASH_SHIFT
         self._dma.write(buffer & ~7 | config >> 10 & 7, octets)
         self._dma.write(at, report.to_bytes(8, "little"))

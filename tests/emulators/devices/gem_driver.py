@@ -102,7 +102,7 @@ class Driver:
         self.post(self.rx, buffer, BUFFER)
         self.rx = (self.rx + 1) % 128
         if self.rx % 4 == 0:
-            self.put(0x4100, (self.rx - 4) % 128)
+            self.put(0x4100, self.rx)
         return flags, octets
 
     def phy(self, register: int, address: int = 0) -> int:
