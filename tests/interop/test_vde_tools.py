@@ -80,9 +80,15 @@ def test_vde_plug_gets_the_port_that_it_asks_for_and_ends_with_the_switch(
     start_switch: StartSwitch, need_tool: NeedTool
 ) -> None:
     switch = start_switch()
-    with running(need_tool("vde_plug"), f"vde://{switch.directory}[port=7/mode=666]") as plug:
-        wait_for_ports(switch, 1)
-        assert switch.command("port/print")[0].startswith("Port 0007")
+    address = f"vde://{switch.directory}[port=7/mode=666]"
+    with VdeClient(switch.directory) as client, running(need_tool("vde_plug"), address) as plug:
+        wait_for_ports(switch, 2)
+        assert any(line.startswith("Port 0007") for line in switch.command("port/print"))
+        assert plug.stdin is not None
+        octets = frame(2, payload=b"it is through with its registration")
+        plug.stdin.write(len(octets).to_bytes(2) + octets)
+        plug.stdin.flush()
+        assert client.receive() == octets
         switch.stop()
         assert plug.wait(PATIENCE_S) == 0
 

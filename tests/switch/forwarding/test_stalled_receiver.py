@@ -18,18 +18,28 @@ RECEIVERS = range(2, 18)
 FRAMES = {"python": 1_000, "native": 4_000, "sendmmsg": 4_000}
 ROUNDS = 1_000
 WINDOW = 64
+LEAST_TURNS, MOST_TURNS = 3, 10
 
 
 @pytest.mark.slow
 async def test_a_stalled_receiver_costs_the_others_nothing(kind: Kind) -> None:
     """Nothing is lost with either forwarder; time is asked of the native one, with a generous bound.
 
-    (The Python one shares the GIL with the test.)
+    (The Python one shares the GIL with the test.) Both take turns, so that other work on the machine meets both: some
+    more turns where it met only one of them so far.
     """
     frames = FRAMES[kind]
     flood_s: dict[bool, list[float]] = {False: [], True: []}
     round_trip_s: dict[bool, list[float]] = {False: [], True: []}
-    for stalled in (False, True) * 3:
+
+    def no_slower(times: dict[bool, list[float]]) -> bool:
+        return min(times[True]) < 1.5 * min(times[False])
+
+    for turn, stalled in enumerate((False, True) * MOST_TURNS):
+        if turn == 2 * LEAST_TURNS and kind == "python":
+            break
+        if turn >= 2 * LEAST_TURNS and turn % 2 == 0 and no_slower(flood_s) and no_slower(round_trip_s):
+            break
         with contextlib.closing(Rig(kind, Limits(queue_frames=16, send_buffer_octets=65536))) as rig:
             for number in (SENDER, *RECEIVERS):
                 rig.port(number)
@@ -59,8 +69,8 @@ async def test_a_stalled_receiver_costs_the_others_nothing(kind: Kind) -> None:
             else:
                 assert not lost
     if kind != "python":
-        assert min(flood_s[True]) < 1.5 * min(flood_s[False])
-        assert min(round_trip_s[True]) < 1.5 * min(round_trip_s[False])
+        assert no_slower(flood_s), flood_s
+        assert no_slower(round_trip_s), round_trip_s
 
 
 def no_events(events: Sequence[Event]) -> None:

@@ -86,6 +86,8 @@ def test_every_network_card_comes_up(image: Image, need_tool: NeedTool) -> None:
         # Ctrl-C reaches the command, the shell survives, and comes back when it is ended.
         guest.type("echo begun; cat\n")
         guest.wait_for(r"\nbegun\n")
+        guest.type("heard\n")
+        guest.wait_for(r"heard\nheard\n")  # it has the terminal: what is typed sooner may reach the shell instead
         guest.type("\x03")
         guest.wait_for(r"cards:/# ")
         guest.type("exit\n")
