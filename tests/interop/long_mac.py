@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -239,6 +240,35 @@ def test_the_kernel_complains_of_nothing_that_it_does_not_on_qemu(need_tool: Nee
         assert re.search(r"<\d+>.*Linux version", log), log[:500]
     for how in ("openbios", "tree"):
         assert not warnings(logs[how]) - warnings(logs["qemu"])
+
+
+def lines_of_the_card(log: str) -> list[str]:
+    """What sungem says, without times."""
+    found = [match[1] for line in log.splitlines() if (match := re.match(r"\[ *[0-9.]+\] (.*)", line))]
+    return [line for line in found if re.search(r"gem|csum", line)]
+
+
+def test_the_driver_of_apples_card_says_what_it_does_on_qemu(need_tool: NeedTool) -> None:
+    """Identity of the PHY, speed, link, and no complaint; the address comes from the tree, or from the card."""
+    image = ppc_image.find()
+    words = f"{image.words} ip4=192.0.2.2/24"
+    address = "02:00:00:00:00:42"
+    command = [need_tool("qemu-system-ppc"), "-M", "g3beige", "-m", "128", "-nographic", "-monitor", "none"]
+    command += ["-serial", "stdio", "-no-reboot", "-nic", "none", "-device", f"sungem,mac={address},romfile="]
+    command += ["-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", words]
+    with ConsoleGuest(command) as guest:
+        guest.wait_for(image.ready)
+        expected = lines_of_the_card(guest.shell("sleep 3; dmesg"))
+    assert [line for line in expected if line.endswith(f"Ethernet {address}")]
+    assert [line for line in expected if line.endswith("Link is up at 100 Mbps, full-duplex")]
+    plain = mac.Params(kernel=image.kernel, initrd=image.initrd, append=words, nics=("gem",))
+    for params in (plain, replace(plain, entry="open-firmware"), replace(plain, firmware="openbios")):
+        ours = Dialogue(params, Bench(nic_count=1, macs={0: bytes.fromhex(address.replace(":", ""))}))
+        ours.wait_for(image.ready, seconds=60)
+        ours.type("sleep 3; dmesg; echo re''ad\n")
+        found = lines_of_the_card(ours.wait_for("read\n"))
+        enabling = "gem 0000:00:02.0: enabling device (0000 -> 0002)"  # what OpenBIOS has done
+        assert [line for line in found if line != enabling] == expected
 
 
 MISTAKES = ("dir cd:", "dir cd:,\\\\nothing", "dir cd:\\", "boot cd:,\\\\nothing", "load hd:", "1 2 + .")

@@ -110,18 +110,21 @@ def test_a_run_goes_on_from_a_snapshot_as_it_was() -> None:
     assert second.machine.state_hash() == first.machine.state_hash()
 
 
-def test_two_macintoshes_of_vde_guest_see_each_other(start_switch: object, tmp_path: Path) -> None:
+def test_three_macintoshes_of_vde_guest_see_each_other(start_switch: object, tmp_path: Path) -> None:
     image = ppc_image.find()
     switch = start_switch()  # type: ignore[operator]
     guests = []
-    for number, model in ((1, "virtio"), (2, "pcnet")):
+    for number, model in ((1, "virtio"), (2, "pcnet"), (3, "gem")):
         command = [str(VDE), "guest", "mac", *image.options(f"ip4=192.0.2.{number}/24"), "--nic"]
         guests.append(ConsoleGuest([*command, f"{model},vde://{switch.directory}"]))
-    with guests[0] as first, guests[1] as second:
-        first.wait_for(image.ready)
-        second.wait_for(image.ready)
+    with guests[0] as first, guests[1] as second, guests[2] as third:
+        for guest in (first, second, third):
+            guest.wait_for(image.ready)
+        third.shell("until [ `cat /sys/class/net/eth0/carrier` = 1 ]; do usleep 100000; done")  # sungem takes its time
         assert "3 packets received" in first.shell("ping -c 3 192.0.2.2")
-        assert "3 packets received" in second.shell("ping -c 3 192.0.2.1")
+        assert "3 packets received" in second.shell("ping -c 3 192.0.2.3")
+        assert "3 packets received" in third.shell("ping -c 3 192.0.2.1")
+        assert "Call Trace" not in third.shell("dmesg")
 
 
 def test_linux_boots_by_asking_open_firmware() -> None:

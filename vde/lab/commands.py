@@ -26,6 +26,7 @@ DEVICES: dict[NicModel, str] = {
     "e1000": "e1000",
     "rtl8139": "rtl8139",
     "ne2k": "ne2k_pci",
+    "gem": "sungem",
 }
 READY_LINE = "vde-guest ready:"  # docs/images.md
 USUAL_NIC: NicModel = "virtio"
@@ -35,10 +36,13 @@ OWN_NICS: Mapping[NicModel, str] = {
     "e1000": "e1000",
     "rtl8139": "rtl8139",
     "ne2k": "ne2000",
+    "gem": "gem",
 }
 """The same models, as our own boards call them."""
 DISK_MODELS = frozenset({"virtio", "ide", "cdrom", "floppy"})
 """Of all boards (`vde guest BOARD --help`)."""
+ONLY_FOR: Mapping[NicModel, str] = {"gem": "powerpc"}
+"""Models that are part of one architecture's machines."""
 BOARDS = frozenset({"malta", "pc", "i386", "mac", "ppc"})
 """Kinds of nodes that are boards with cards to choose."""
 CONSOLES = {"mac": "console=ttyPZ0"}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from vde.lab import bochs, pearpc, wiring
 from vde.lab.check_rules import resolve_checks
-from vde.lab.commands import BOARDS, USUAL_NIC, host_name
+from vde.lab.commands import BOARDS, ONLY_FOR, USUAL_NIC, host_name
 from vde.lab.dependencies import resolve_dependencies
 from vde.lab.diagnostics import Code, Complaints, did_you_mean, listed, shown
 from vde.lab.document import find
@@ -394,6 +394,11 @@ class _Resolver:
             return None
         if kind == "uml":
             nics = tuple(nic.model_copy(update={"model": None}) for nic in nics)
+        for nic in nics:
+            needed = ONLY_FOR.get(nic.model, architecture) if nic.model else architecture
+            if needed != architecture:
+                text = f"{nic.interface} of '{options.name}' is a '{nic.model}', which is for {needed}"
+                self.complain(Code.ARCHITECTURE, options, "nics", f"{text}: one for {architecture} was expected")
         return Guest(
             **common,
             kind=kind,

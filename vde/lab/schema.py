@@ -40,7 +40,7 @@ Kind = Literal[
     "bochs",
     "pearpc",
 ]
-NicModel = Literal["pcnet", "virtio", "e1000", "rtl8139", "ne2k"]
+NicModel = Literal["pcnet", "virtio", "e1000", "rtl8139", "ne2k", "gem"]
 Architecture = Literal["i386", "mipsel", "powerpc"]
 Condition = Literal["started", "ready", "healthy", "service_started", "service_healthy"]
 Name = Annotated[str, forms.NAME]
