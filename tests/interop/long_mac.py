@@ -72,6 +72,29 @@ def test_apples_own_card_under_its_driver(peer: cards.Peer, need_tool: NeedTool,
     cards.test_a_card_under_its_driver(cards.Card("mac", "gem", "gem", 1500), peer, need_tool, short_path)
 
 
+def test_apples_own_card_is_switched_off_and_on(peer: cards.Peer, start_switch: Started) -> None:
+    """Its driver resets all, silences the PHY, and brings both back; two of them; floods; another address."""
+    ppc_image.find_built()
+    other = start_switch(name="b").directory
+    card = cards.Card("mac", "gem", "gem", 1500)
+    with cards.guest_of(card, [peer.switch.directory, other], models=["gem", "gem"]) as guest:
+        guest.wait_for("vde-guest ready: hostname=m eth0=192.0.2.2/24")
+        for name in ("eth0", "eth1"):
+            guest.shell(f"until [ `cat /sys/class/net/{name}/carrier` = 1 ]; do usleep 100000; done")
+            assert guest.shell(f"basename $(readlink /sys/class/net/{name}/device/driver)") == "gem\n"
+        assert "3 packets received" in guest.shell("ping -c 3 192.0.2.1")
+        for change in ("", "ip link set eth0 address 02:00:00:00:00:99;"):
+            guest.shell(f"ip link set eth0 down; {change} ip link set eth0 up")
+            guest.shell("until [ `cat /sys/class/net/eth0/carrier` = 1 ]; do usleep 100000; done")
+            assert "3 packets received" in guest.shell("ping -c 3 192.0.2.1")
+        before = cards.statistic(guest, "rx_packets")
+        peer.send(*[cards.frame_to("ff:ff:ff:ff:ff:ff")] * 3000)
+        assert "3 packets received" in guest.shell("ping -c 3 192.0.2.1")
+        assert cards.statistic(guest, "rx_packets") - before > 251  # ring and queue; the switch drops the rest
+        assert [cards.statistic(guest, name) for name in ("rx_errors", "tx_errors", "rx_over_errors")] == [0, 0, 0]
+        assert "Call Trace" not in guest.shell("dmesg")
+
+
 def test_openbios_draws_its_prompt_and_reads_the_keyboard() -> None:
     """What is typed and what is answered look alike; nobody has to read letters for that."""
     guest = Dialogue(mac.Params(boot="prompt", firmware_console="screen"))

@@ -249,14 +249,14 @@ def test_runs_are_repeatable_however_they_are_cut(tmp_path: Path) -> None:
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 11_000))
 def test_a_machine_goes_on_as_it_was_saved(tmp_path: Path, at: int) -> None:
-    params = replace(SMALL, nics=("pcnet", "virtio"), virtio_console=True, vga=True, disks=("ide", "cdrom"))
+    params = replace(SMALL, nics=("pcnet", "virtio", "gem"), virtio_console=True, vga=True, disks=("ide", "cdrom"))
     program = Program()
     program.wire()
     program.say(b"a long text that takes its time")
     program.power_off()
 
     def disks() -> Bench:
-        return Bench(nic_count=2, disk_list=[MemoryDisk(bytes(1 << 20)), MemoryDisk(bytes(4096))])
+        return Bench(nic_count=3, disk_list=[MemoryDisk(bytes(1 << 20)), MemoryDisk(bytes(4096))])
 
     first, outside = start(program, tmp_path, params, disks())
     assert isinstance(first.run_for(at), Done)
@@ -340,9 +340,9 @@ class _NoMemory:
 
 def made() -> Chipset:
     """The devices without processor and memory."""
-    outside = Bench(nic_count=2, disk_list=[MemoryDisk(bytes(1 << 20)), MemoryDisk(bytes(4096))])
+    outside = Bench(nic_count=3, disk_list=[MemoryDisk(bytes(1 << 20)), MemoryDisk(bytes(4096))])
     chipset = Chipset(irq=lambda level: None, outside=outside, vm=Vm(), dma=Dma(_NoMemory()), start_s=0)
-    plug_in(chipset, nics=("pcnet", "virtio"), disks=("ide", "cdrom"), rng=True, virtio_console=True)
+    plug_in(chipset, nics=("pcnet", "virtio", "gem"), disks=("ide", "cdrom"), rng=True, virtio_console=True)
     chipset.place_mac_io()
     return chipset
 
