@@ -24,5 +24,8 @@ def test_a_card_under_its_driver(card: short.Card, peer: short.Peer, need_tool: 
     short.test_a_card_under_its_driver(card, peer, need_tool, short_path)
 
 
-def test_one_card_of_each_kind_in_a_pc(peer: short.Peer, start_switch: short.Started) -> None:
-    short.cards_at_once("pc", MODELS, peer, start_switch, words="ne.io=0x300 ne.irq=5")
+def test_two_cards_of_each_kind_in_a_pc(peer: short.Peer, start_switch: short.Started) -> None:
+    """Twelve, of which the ISA bus's are told where they are; they share three interrupts of PCI, and have two."""
+    pairs = [pair for pair in MODELS.items() for _ in range(2)]
+    words = "ne.io=0x300,0x320 ne.irq=5,7"
+    short.cards_at_once("pc", pairs, peer, start_switch, words=words)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -250,22 +250,24 @@ def wait_for_carrier_errors(guest: ConsoleGuest) -> None:
 
 def test_five_cards_at_once(peer: Peer, start_switch: Started) -> None:
     models = {"e1000": "e1000", "rtl8139": "8139too", "ne2000": "ne2k-pci", "pcnet": "pcnet32", "virtio": "virtio_net"}
-    cards_at_once("malta", models, peer, start_switch)
+    cards_at_once("malta", list(models.items()), peer, start_switch)
 
 
-def cards_at_once(board: str, models: dict[str, str], peer: Peer, start_switch: Started, words: str = "") -> None:
-    """Cards of different kinds, and their drivers: the first alone on a switch, the others on a second one."""
+def cards_at_once(
+    board: str, cards: Sequence[tuple[str, str]], peer: Peer, start_switch: Started, words: str = ""
+) -> None:
+    """Cards, by model and driver: the first alone on a switch, the others on a second one."""
     store.pull(IMAGES[board])
     other = start_switch(name="b").directory
-    switches = [peer.switch.directory, *[other] * (len(models) - 1)]
+    switches = [peer.switch.directory, *[other] * (len(cards) - 1)]
     card = Card(board, "", "", 1500, words=words)
-    with guest_of(card, switches, append="ip4.eth1=198.51.100.1/24", models=list(models)) as guest:
+    with guest_of(card, switches, append="ip4.eth1=198.51.100.1/24", models=[model for model, _ in cards]) as guest:
         guest.wait_for("vde-guest ready: hostname=m eth0=192.0.2.2/24 eth1=198.51.100.1/24 eth2=none")
-        names = " ".join(f"eth{number}" for number in range(len(models)))
+        names = " ".join(f"eth{number}" for number in range(len(cards)))
         found = guest.shell(f"for n in {names}; do basename $(readlink /sys/class/net/$n/device/driver); done")
-        assert found.split() == list(models.values())
+        assert found.split() == [driver for _, driver in cards]
         # What one card of the second switch asks, the others hear; meanwhile the first goes on.
-        others = range(2, len(models))
+        others = range(2, len(cards))
         before = [statistic(guest, "rx_packets", f"eth{number}") for number in others]
         guest.shell("ping -c 5 -i 0.2 192.0.2.1 >/tmp/ping & arping -c 3 -w 3 -I eth1 198.51.100.9; wait")
         assert "5 packets received" in guest.shell("cat /tmp/ping")

@@ -1,7 +1,10 @@
 """PCs in labs: with a kernel of ours, with a kernel that hangs (told by `vde ps`), from firmware."""
 
 import os
+import pty
 import signal
+import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.emulators.boards.bare_i386 import FOREVER, Program, bios, say16
+from tests.interop.test_pc_screen import shown_on, typed_on
 from tests.lab_runner import LabRunner, Watched
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
@@ -66,6 +70,29 @@ def test_a_pc_goes_on_from_its_snapshot_in_a_lab_and_ends_with_it(labs: LabRunne
     labs.assert_nothing_is_left()
 
 
+def by_its_name_on_a_terminal(labs: LabRunner) -> None:
+    """`vde screen NODE`, live: what Linux writes on its first virtual console, in colour; what is typed there."""
+    reads = b"(read x; echo $((x+1)) > /dev/tty1) < /dev/tty1 &\n"
+    labs.vde("console", "good", "--linger", "2s", stdin=b"printf '\\033[1;33;44mgolden' > /dev/tty1\n" + reads)
+    assert "golden" in labs.vde("screen", "good", "--text")
+    parent, child = pty.openpty()
+    try:
+        termios.tcsetwinsize(child, (25, 80))
+        environment = {name: value for name, value in labs.environment.items() if name != "COLORTERM"}
+        command = [*labs.command, "screen", "good"]
+        with subprocess.Popen(command, cwd=labs.directory, env=environment, stdin=child, stdout=child) as viewer:
+            try:
+                assert b"93;44mgolden" in shown_on(parent, b"golden")
+                typed_on(parent, b"7040\r", b"7041")
+                typed_on(parent, b"\x1dq", b"\x1b[?1049l")
+                assert viewer.wait(PATIENCE_S) == 0
+            finally:
+                viewer.kill()
+    finally:
+        os.close(parent)
+        os.close(child)
+
+
 def test_pcs_in_a_lab(labs: LabRunner) -> None:
     program = Program()
     program.say(b"now\n")
@@ -75,6 +102,7 @@ def test_pcs_in_a_lab(labs: LabRunner) -> None:
     labs.write(LAB)
     labs.vde("up", timeout_s=120)
     assert "i686" in labs.vde("console", "good", "--linger", "4s", stdin=b"uname -m\n")
+    by_its_name_on_a_terminal(labs)
     where = f"spinning at pc {program.here - 2:#010x}"
     patience = time.monotonic() + PATIENCE_S
     while where not in (shown := labs.vde("ps")):
