@@ -18,6 +18,7 @@ from emulators.devices.input.keys import US, chord, strokes
 from emulators.devices.video.picture import Frame, TextScreen
 from emulators.machine import Done, Idle, Machine, Reset
 from emulators.outside import Bench, DiskEnd
+from tests.emulators.boards.bare_i386 import Program
 from vde.image import store
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
@@ -205,6 +206,37 @@ def test_vde_screen_on_a_terminal(tmp_path: Path, seabios: None) -> None:
         assert guest.stdout is not None
         guest.stdout.close()
     assert not path.exists()
+
+
+def test_pixels_of_a_linear_frame_buffer_as_a_picture(tmp_path: Path) -> None:
+    """DISPI: 640 × 480 of 32 bits, filled; `vde screen` saves it, and says that it is no text."""
+    program = Program()
+    for index, value in ((4, 0), (1, 640), (2, 480), (3, 32), (4, 0x41)):
+        program.out(0x1CE, index, 2)
+        program.out(0x1CF, value, 2)
+    program.out(0xCF8, 0x80001010, 4)  # device 2, base register 0
+    program.read(0xCFC, 4)
+    program.code(b"\x83\xe0\xf0\x89\xc7")  # and eax, -16; mov edi, eax
+    program.code(b"\xb9" + (640 * 480).to_bytes(4, "little"), b"\xb8\x99\x66\x33\x00", b"\xfc\xf3\xab")  # rep stosd
+    program.say(b"drawn")
+    program.stop()
+    path, picture = tmp_path / "screen", tmp_path / "screen.png"
+    options = ["--kernel", str(program.kernel(tmp_path / "kernel")), "--screen", f"unix:{path}"]
+    with subprocess.Popen(
+        [VDE, "guest", "pc", *options, "--console", "serial0=stdio"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as guest:
+        try:
+            assert guest.stdout is not None
+            assert guest.stdout.read(5) == b"drawn"
+            subprocess.run([VDE, "screen", f"unix:{path}", "--png", picture], check=True)
+            refused = subprocess.run([VDE, "screen", f"unix:{path}", "--text"], capture_output=True, text=True)
+        finally:
+            guest.terminate()
+            guest.communicate()
+    with Image.open(picture) as opened:
+        assert opened.convert("RGB").getcolors() == [(640 * 480, (0x33, 0x66, 0x99))]
+    assert refused.returncode == 2
+    assert "the screen shows 640 × 480 pixels, not text: --png FILE saves them" in refused.stderr
 
 
 def test_a_screen_that_is_not_there_is_said_so(tmp_path: Path) -> None:
