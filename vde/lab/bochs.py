@@ -12,6 +12,8 @@ What has to be known about it:
   serial line.
 - Its time is the host's, or slower: a guest that ran ahead would give up on answers.
 - SIGTERM goes to the debugger; SIGHUP ends it.
+- iPXE on its NE2000 hears nothing at all in about every other start (8 of 14, with ipxe-qemu 1.0.0+git-20190125);
+  on its e1000 it does: that is the usual card of a node that boots by it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,6 +31,7 @@ BOOT_ROMS: Mapping[NicModel, str] = {
 }
 """Package ipxe-qemu; for `boot: network`."""
 USUAL_NIC: NicModel = "ne2k"
+USUAL_BOOT_NIC: NicModel = "e1000"
 CONFIGURATION, COMMANDS = "bochsrc", "commands"
 IDE_PLACES = ("ata0-master", "ata0-slave", "ata1-master", "ata1-slave")
 MOST_NICS = 4
@@ -68,12 +71,18 @@ def configuration(node: Bochs, plugged: Mapping[str, object], directory: Path) -
     if node.boot:
         lines.append(f"boot: {node.boot}")
     for index, nic in enumerate(node.nics):
-        model = nic.model or USUAL_NIC
+        model = _model(node, index)
         module = f"ethmod=vde, ethdev={network(index)}" if nic.interface in plugged else "ethmod=null"
         kind = ", type=pci" if model == "ne2k" else ""
         rom = f", bootrom={BOOT_ROMS[model]}" if node.boot == "network" and index == 0 else ""
         lines.append(f"{model}: card={index}, enabled=1{kind}, mac={nic.mac}, {module}{rom}")
     return "\n".join(lines) + "\n"
+
+
+def _model(node: Bochs, index: int) -> NicModel:
+    """What the card is; only the first one boots."""
+    usual = USUAL_BOOT_NIC if node.boot == "network" and index == 0 else USUAL_NIC
+    return node.nics[index].model or usual
 
 
 def disk_words(text: str) -> tuple[str, str]:
@@ -105,7 +114,7 @@ def complaint(node: Bochs) -> str | None:
         return "names without quotes and dollar signs"
     if len(node.nics) > MOST_NICS:
         return f"at most {MOST_NICS} network cards"
-    counts = {nic.model or USUAL_NIC for nic in node.nics}
+    counts = {_model(node, index) for index in range(len(node.nics))}
     return None if counts <= BOOT_ROMS.keys() else f"network cards of {' or '.join(BOOT_ROMS)}"
 
 
