@@ -106,7 +106,8 @@ class DataPath(PciFunction):
 
     def _address(self, first: int) -> bytes:
         """The address in three registers, its last octets first."""
-        return b"".join(self._plain[first + at].to_bytes(2, "big") for at in (8, 4, 0))
+        plain = self._plain
+        return (plain[first + 8] << 32 | plain[first + 4] << 16 | plain[first]).to_bytes(6, "big")
 
     def _match(self, to: bytes) -> int | None:
         """What the descriptor says about why the frame is taken; None: it is not."""
