@@ -234,7 +234,7 @@ class Machine:
         self.symbol = symbol
         self.locate = locate
         self.exits = 0
-        self._ports = ports
+        self.ports = ports
         self._hypercall = hypercall
         self._exception = exception
         self._interrupt = interrupt
@@ -423,8 +423,8 @@ class Machine:
 
     def _other(self, exit_: exits.Exit) -> Outcome | None:
         match exit_:
-            case exits.Io() if self._ports is not None:
-                self._port(exit_, self._ports)
+            case exits.Io() if self.ports is not None:
+                self._port(exit_, self.ports)
                 self._ask()
                 return None
             case exits.IrqWindow() if self._interrupt is not None:
