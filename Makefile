@@ -17,7 +17,7 @@ PYTEST := $(BIN)/pytest
 # Tests beside each other; what takes long in them are guests that boot, and waiting.
 JOBS ?= 2
 
-.PHONY: lab lab-qemu lab-maltas test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles test-programs interop test-pc soak-pc soak-malta test-mac unit constraints clean
+.PHONY: lab lab-qemu lab-maltas test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles test-programs interop test-pc soak-pc soak-malta test-malta test-mac unit constraints clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.built
@@ -70,6 +70,10 @@ soak-pc: $(VENV)/.built
 # Two Maltas download from each other without pause: checksums, consoles, and the memory of the host's processes.
 soak-malta: $(VENV)/.built
 	$(BIN)/python -m tests.interop.soak_malta $(MINUTES)
+
+test-malta: $(VENV)/.built
+	@setup/install-packages test
+	$(PYTEST) tests/interop/long_malta.py
 
 test-mac: $(VENV)/.built
 	@setup/install-packages test

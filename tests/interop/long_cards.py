@@ -19,9 +19,9 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("card", short.SLOW_CARDS, ids=lambda card: f"{card.board}-{card.model}")
+@pytest.mark.parametrize("card", [*short.CARDS, *short.SLOW_CARDS], ids=lambda card: f"{card.board}-{card.model}")
 def test_a_card_under_its_driver(card: short.Card, peer: short.Peer, need_tool: NeedTool, short_path: Path) -> None:
-    short.test_a_card_under_its_driver(card, peer, need_tool, short_path)
+    short.under_its_driver(card, short.TRANSFER_OCTETS, peer, need_tool, short_path)
 
 
 def test_two_cards_of_each_kind_in_a_pc(peer: short.Peer, start_switch: short.Started) -> None:

@@ -3,7 +3,6 @@
 import functools
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -11,9 +10,7 @@ from emulators.boards.malta import TICKS_HZ, Params, build
 from emulators.devices.rtc.mc146818 import Mc146818
 from emulators.machine import Done, Idle, Machine, PoweredOff, Reset
 from emulators.outside import Bench
-from vde.image import sources, store
-from vde.image.apt import Apt, machine_source_files
-from vde.image.deb import read_files
+from vde.image import store
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -157,39 +154,3 @@ def test_a_boot_goes_on_from_where_it_was_saved(ticks: int) -> None:
         shell.machine.run_for(40_000_000)
     assert second.machine.cpu.ticks == first.machine.cpu.ticks
     assert second.machine.state_hash() == first.machine.state_hash()
-
-
-INSTALLER = "debian-installer-12-netboot-mipsel"
-FILES = "usr/lib/debian-installer/images/12/mipsel/malta/"
-
-
-@pytest.fixture(scope="module")
-def installer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The kernel and initrd of Debian's installer, by the machine's own apt."""
-    work = tmp_path_factory.mktemp("installer")
-    chosen = sources.select(sources.read_sources(*machine_source_files()), "bookworm")
-    apt = Apt(work / "apt", "mipsel", sources.render(chosen, "mipsel"))
-    apt.update(lambda fraction: None)
-    record = apt.show(INSTALLER)
-    assert record is not None, f"no {INSTALLER} in the archive"
-    package = apt.fetch(record, work, lambda fraction: None)
-    found: dict[str, Path] = {}
-    with package.open("rb") as file:
-        for member in read_files(file):
-            name = Path(member.path).name
-            if FILES in member.path and (name.startswith("vmlinuz") or name == "initrd.gz"):
-                found[name.split("-")[0]] = work / name
-                (work / name).write_bytes(member.read(64 << 20))
-    package.unlink()
-    return found["vmlinuz"], found["initrd.gz"]
-
-
-def test_debians_installer_comes_to_its_first_question(installer: tuple[Path, Path]) -> None:
-    kernel, initrd = installer
-    shell = Shell(
-        Params(
-            kernel=kernel, initrd=initrd, append="console=ttyS0 cryptomgr.notests", memory=256 << 20, nics=("pcnet",)
-        )
-    )
-    shell.run_until(b"Select a language", seconds=150)
-    shell.run_until(b"English", seconds=10)

@@ -1,7 +1,7 @@
 """Every network card of our boards under Debian's unmodified kernel and its driver, against this machine's kernel.
 
-For each card: ping, ten megabytes by HTTP both ways, promiscuous mode, the multicast filter, the link's loss and return
-as the guest sees them, and the largest frame that its driver allows.
+For each card: ping, a megabyte by HTTP both ways (`long_cards`: ten), promiscuous mode, the multicast filter, the
+link's loss and return as the guest sees them, and the largest frame that its driver allows.
 """
 
 import contextlib
@@ -28,6 +28,7 @@ from vde.image import store
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 VDE = Path(sys.executable).parent / "vde"
 TRANSFER_OCTETS = 10_000_000
+SHORT_OCTETS = 1_000_000
 PATIENCE_S = 120.0
 IMAGES = {"malta": "debian-malta", "pc": "debian-i386", "mac": "linux-ppc"}
 OWN, PEER = "02:00:00:00:00:42", "02:00:00:00:00:01"
@@ -45,24 +46,25 @@ class Card:
     mtu: int
     link: bool = True
     words: str = ""
-    octets: int = TRANSFER_OCTETS
 
 
 CARDS = [
     Card("malta", "e1000", "e1000", 9000),
-    Card("malta", "rtl8139", "8139too", 1514),
-    Card("malta", "ne2000", "ne2k-pci", 1500, link=False, octets=1_000_000),
     Card("pc", "virtio", "virtio_net", 9000),
     Card("pc", "pcnet", "pcnet32", 1500),
     Card("pc", "e1000", "e1000", 9000),
     Card("pc", "rtl8139", "8139too", 1514),
 ]
 SLOW_CARDS = (
+    Card("malta", "rtl8139", "8139too", 1514),
+    Card("malta", "ne2000", "ne2k-pci", 1500, link=False),
     Card("pc", "ne2000", "ne2k-pci", 1500, link=False),
     Card("pc", "ne2000-isa", "ne", 1500, link=False, words="ne.io=0x300 ne.irq=5"),
 )
-"""Every word is an access: `make test-pc`."""
-"""PCnet and virtio on the Malta are in `test_malta_network`."""
+"""`make test-pc`: every word of an NE2000 is an access; the other is under its driver on the PC already.
+
+PCnet and virtio on the Malta are in `test_malta_network`.
+"""
 
 
 class Peer:
@@ -139,11 +141,16 @@ def frame_to(address: str) -> bytes:
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: f"{card.board}-{card.model}")
 def test_a_card_under_its_driver(card: Card, peer: Peer, need_tool: NeedTool, short_path: Path) -> None:
+    under_its_driver(card, SHORT_OCTETS, peer, need_tool, short_path)
+
+
+def under_its_driver(card: Card, octets: int, peer: Peer, need_tool: NeedTool, short_path: Path) -> None:
+    """All that is asked of a card."""
     if card.board == "mac":
         ppc_image.find_built()
     else:
         store.pull(IMAGES[card.board])
-    contents = os.urandom(card.octets)
+    contents = os.urandom(octets)
     digest = hashlib.sha256(contents).hexdigest()
     files = short_path / "files"
     files.mkdir()
@@ -163,7 +170,7 @@ def test_a_card_under_its_driver(card: Card, peer: Peer, need_tool: NeedTool, sh
 
 
 def throughput(card: Card, guest: ConsoleGuest, peer: Peer, files: Path, digest: str) -> None:
-    """Ten megabytes in, ten out; how fast is printed (`pytest -s`)."""
+    """So much in, and out again; how fast is printed (`pytest -s`)."""
     with http_server(peer.namespace, files):
         began = time.monotonic()
         got = guest.shell("wget -q -O /tmp/ten http://192.0.2.1:8000/ten; sync")
@@ -173,9 +180,10 @@ def throughput(card: Card, guest: ConsoleGuest, peer: Peer, files: Path, digest:
     guest.shell("httpd -h /tmp")
     with inside(peer.namespace), urllib.request.urlopen("http://192.0.2.2/ten", timeout=PATIENCE_S) as answer:
         began = time.monotonic()
-        assert hashlib.sha256(answer.read()).hexdigest() == digest
+        contents = answer.read()
         sent_s = time.monotonic() - began
-    mib = card.octets / (1 << 20)
+    assert hashlib.sha256(contents).hexdigest() == digest
+    mib = len(contents) / (1 << 20)
     sys.stdout.write(f"\n{card.board} {card.model}: in {mib / received_s:.1f} MiB/s, out {mib / sent_s:.1f} MiB/s\n")
 
 
