@@ -17,7 +17,7 @@ PYTEST := $(BIN)/pytest
 # Tests beside each other; what takes long in them are guests that boot, and waiting.
 JOBS ?= 2
 
-.PHONY: lab lab-qemu lab-maltas test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles test-programs interop test-pc soak-pc soak-malta test-malta test-mac unit constraints clean
+.PHONY: lab lab-qemu lab-maltas ready test check bench bench-switch bench-plugs bench-cpu bench-wires bench-guests fuzz test-oracles test-programs interop test-pc soak-pc soak-malta test-malta test-mac unit constraints clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.built
@@ -34,8 +34,10 @@ lab-qemu: $(VENV)/.built
 	@setup/install-packages qemu
 	@$(BIN)/vde up topologies/first.yaml --until-checked
 
-test: $(VENV)/.built
+ready: $(VENV)/.built
 	@setup/install-packages qemu test bench
+
+test: ready
 	cargo test --release --quiet --workspace
 	$(PYTEST) --numprocesses $(JOBS) --dist worksteal
 

@@ -12,7 +12,7 @@ from tests.interop.test_mac_linux import Dialogue
 from tests.tools import NeedTool
 from vde.image import cpio
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow]
+pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.late]
 SOURCE = Path(__file__).with_name("altivec_processes.c")
 FLAGS = ("-O1", "-maltivec", "-mabi=altivec", "-static")
 

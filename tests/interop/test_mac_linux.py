@@ -11,7 +11,7 @@ from emulators.outside import Bench
 from tests.interop import ppc_image
 from tests.interop.guest_console import ConsoleGuest
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow]
+pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.late]
 VDE = Path(sys.executable).parent / "vde"
 OPENBIOS = Path("/usr/share/qemu/openbios-ppc")
 CHUNK = mac.TICKS_HZ // 20
