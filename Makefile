@@ -5,6 +5,7 @@
 #   make bench    measurements against the originals      make fuzz    every parser, ten minutes each
 #   make test-oracles  floating point beside the host's own and mpmath's, millions of cases; the i386 beside host and Unicorn
 #   make test-programs  other projects' test programs on our engines
+#   make test-pc, test-malta, test-mac  what takes minutes on each board: installers, discs, firmware, every card both ways
 #   make soak-pc  a PC with Debian on its disk works for an hour (MINUTES=60), and its file system is clean
 #   make soak-malta  two Maltas load their network for an hour (MINUTES=60): nothing is lost, and nothing grows
 #   make interop  only the tests with real peers          make clean   remove what was built
