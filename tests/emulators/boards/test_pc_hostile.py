@@ -149,9 +149,9 @@ def test_nonsense_in_every_register_at_once(tmp_path_factory: pytest.TempPathFac
         it.cpu.set_state({"eip": CODE, "halted": 0, "eflags": 2})
         for ticks in chance.sample(RUNS, len(RUNS)):
             meanwhile(outside, chance)
-            began = time.monotonic()
+            began = time.process_time()
             outcome = it.run_for(ticks)
-            assert time.monotonic() - began < MOST_S
+            assert time.process_time() - began < MOST_S
             if not isinstance(outcome, Done | Idle):
                 assert isinstance(outcome, Reset | PoweredOff), outcome
                 return
