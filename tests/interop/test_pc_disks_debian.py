@@ -1,4 +1,4 @@
-"""Debian's drivers for IDE disks, CD-ROMs and floppies on our board: checksums both ways, and a clean file system."""
+"""Debian's drivers for the drives of our board: checksums both ways, and a clean file system."""
 
 import hashlib
 import os
@@ -78,7 +78,7 @@ def initrd_with_modules(directory: Path) -> Path:
     return path
 
 
-def test_disk_disc_and_floppy(tmp_path: Path, need_tool: NeedTool) -> None:
+def test_disk_disc_floppy_and_virtio(tmp_path: Path, need_tool: NeedTool) -> None:
     need_tool("cpio")
     if not ISO.exists():
         pytest.skip("grub-rescue-pc is not installed (setup/packages)")
@@ -88,13 +88,14 @@ def test_disk_disc_and_floppy(tmp_path: Path, need_tool: NeedTool) -> None:
     os.truncate(file_system, DISK_OCTETS)
     subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", str(file_system)], check=True)
     disks = [MemoryDisk(file_system.read_bytes()), MemoryDisk(iso, readonly=True), MemoryDisk(floppy)]
+    disks += [MemoryDisk(bytes(len(iso))), MemoryDisk(iso, readonly=True)]
     image = store.pull("debian-i386", lambda progress: None)
     params = Params(
         kernel=image.kernel,
         initrd=initrd_with_modules(tmp_path),
         append=image.command_line("console=ttyS0 cryptomgr.notests"),
         memory=96 << 20,
-        disks=("ide", "cdrom", "floppy"),
+        disks=("ide", "cdrom", "floppy", "virtio", "virtio"),
     )
     shell = DiskShell(params, disks)
     shell.run_until(READY, seconds=120)
@@ -108,6 +109,10 @@ def test_disk_disc_and_floppy(tmp_path: Path, need_tool: NeedTool) -> None:
     assert hashlib.md5(floppy).hexdigest() in shell.ask("md5sum /dev/fd0")
     shell.ask("dd if=/dev/sr0 of=/dev/fd0 bs=512 count=64 seek=100; sync")
     assert disks[2].contents[100 * 512 : 164 * 512] == iso[: 64 * 512]
+    assert shell.ask("cat /sys/block/vda/ro /sys/block/vdb/ro").split() == ["0", "1"]
+    assert digest in shell.ask("cat /dev/vdb > /dev/vda; sync; echo 3 > /proc/sys/vm/drop_caches; md5sum /dev/vda")
+    assert disks[3].contents == iso
+    assert "not permitted" in shell.ask("dd if=/dev/vda of=/dev/vdb count=1 2>&1")
     file_system.write_bytes(disks[0].contents)
     checked = subprocess.run(["/sbin/e2fsck", "-fn", str(file_system)], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout
