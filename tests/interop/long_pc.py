@@ -1,14 +1,17 @@
 """What takes minutes: `make test-pc`. The kernel unpacks itself; the -686-pae kernel; Debian's installer."""
 
 import re
+import struct
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.interop.debian_i386 import Archive
 from tests.interop.test_pc_debian import booted, debian
+from tests.interop.test_pc_disks_debian import initrd_with_modules
 from tests.interop.test_pc_screen import Screen
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
@@ -45,6 +48,32 @@ def test_the_kernel_with_physical_address_extension(archive: Archive) -> None:
     assert "NX (Execute Disable) protection: active" in shell.ask("dmesg | grep NX")
 
 
+EV_KEY, EV_REL, BTN_LEFT, REL_X, REL_Y, REL_WHEEL = 1, 2, 0x110, 0, 1, 8
+"""Linux' include/uapi/linux/input-event-codes.h."""
+
+
+def test_debians_driver_feels_the_mouse_and_its_wheel(tmp_path: Path) -> None:
+    """psmouse finds a wheel by the knock, and evdev tells what moved; downwards is positive there."""
+    shell = booted(replace(debian(), initrd=initrd_with_modules(tmp_path, ("psmouse", "evdev"))))
+    shell.ask("insmod /m/evdev.ko; insmod /m/psmouse.ko; sleep 3")
+    found = re.search(r'Name="([^"]*Mouse)".*?Handlers=.*?(event\d)', shell.ask(DEVICES), re.DOTALL)
+    assert found is not None, shell.ask(DEVICES)
+    assert found[1].startswith("Im"), found[1]  # ImPS/2 or ImExPS/2: with a wheel
+    shell.ask(f"cat /dev/input/{found[2]} > /tmp/events & sleep 1")
+    move = shell.outside.display.on_mouse
+    assert move is not None
+    for right, up, wheel, buttons in ((5, -7, 0, 0), (-3, 2, 0, 1), (0, 0, 1, 1), (0, 0, 0, 0)):
+        move(right, up, wheel, buttons)
+        shell.ask("sleep 0.1")
+    octets = bytes.fromhex(shell.ask("hexdump -ve '1/1 \"%02x\"' /tmp/events"))
+    events = [struct.unpack_from("<HHi", octets, at + 8) for at in range(0, len(octets), 16)]
+    moved = [event for event in events if event[0] in (EV_KEY, EV_REL)]
+    assert {*moved[:2]} == {(EV_REL, REL_X, 5), (EV_REL, REL_Y, 7)}, moved
+    assert {*moved[2:5]} == {(EV_KEY, BTN_LEFT, 1), (EV_REL, REL_X, -3), (EV_REL, REL_Y, -2)}, moved
+    assert moved[5:] in ([(EV_REL, REL_WHEEL, way), (EV_KEY, BTN_LEFT, 0)] for way in (1, -1)), moved
+
+
+DEVICES = "cat /proc/bus/input/devices"
 DIALOG = (
     "[!!] Select a language",
     "Choose the language to be used for the installation process. The",

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -55,11 +56,12 @@ class DiskShell(Shell):
         self.shown = self.outside.written["serial0"]
 
 
-def initrd_with_modules(directory: Path) -> Path:
+def initrd_with_modules(directory: Path, modules: Sequence[str]) -> Path:
+    """Debian's initial file system with more modules, in /m."""
     image = store.pull("debian-i386", lambda progress: None)
     archive = Archive(directory)
     release = image.kernel.name.removeprefix("vmlinuz-").rpartition("-")[0]
-    wanted = {name.replace("-", "_"): rf"/{name}\.ko$" for name in MODULES}
+    wanted = {name.replace("-", "_"): rf"/{name}\.ko$" for name in modules}
     found = archive.files(f"linux-image-{release}", **wanted)
     root = directory / "root" / "m"
     root.mkdir(parents=True)
@@ -92,7 +94,7 @@ def test_disk_disc_floppy_and_virtio(tmp_path: Path, need_tool: NeedTool) -> Non
     image = store.pull("debian-i386", lambda progress: None)
     params = Params(
         kernel=image.kernel,
-        initrd=initrd_with_modules(tmp_path),
+        initrd=initrd_with_modules(tmp_path, MODULES),
         append=image.command_line("console=ttyS0 cryptomgr.notests"),
         memory=96 << 20,
         disks=("ide", "cdrom", "floppy", "virtio", "virtio"),

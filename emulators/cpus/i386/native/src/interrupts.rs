@@ -9,6 +9,11 @@
 //! (table 6-5), or, if that was being delivered, the processor shuts down. Nothing changes before an event's handler is
 //! reached, so each attempt starts from the interrupted instruction's state.
 //!
+//! Faults that are benign to one another have no end: at level 3, with alignment checked and a gate to level 3, each push
+//! of an #AC's frame on an odd stack is an #AC. Processors never come back from that (CVE-2015-5307, CVE-2015-8104). Here
+//! such a delivery is given up after [`MOST_ATTEMPTS`], with the program where it was, which tries again: budgets end,
+//! and whoever watches sees where the guest hangs.
+//!
 //! While an event that no instruction asked for is delivered, `system.external` is 1: the bit EXT of error codes.
 //!
 //! Not supported: virtual-8086 mode extensions (VME, PVI).
@@ -22,6 +27,10 @@ use crate::state::{CS, Cpu, DS, ES, FS, GS, SS, Segment};
 use crate::task::Switch;
 use crate::vectors::{AC_FAULT, BP, DB, DE, DF, GP, NP, OF, PF, TS};
 use guest_memory::Memory;
+
+/// Chosen: more than any chain of faults that ends has (benign, page fault, contributory, double fault, shutdown; and
+/// tasks whose T bit traps, which run out of tasks).
+const MOST_ATTEMPTS: u32 = 32;
 
 /// Where an event comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +95,7 @@ impl Cpu {
     ) -> Result<(), Stop> {
         let mut event = Event { vector, error, kind, eip };
         self.stepped = true; // no single step behind an instruction that interrupts
-        loop {
+        for _ in 0..MOST_ATTEMPTS {
             self.system.external = (!matches!(event.kind, Kind::Software | Kind::Trap)).into();
             let outcome = self.deliver_once(memory, &event);
             self.system.external = 0;
@@ -105,6 +114,7 @@ impl Cpu {
                 _ => second,
             };
         }
+        Ok(())
     }
 
     fn deliver_once(&mut self, memory: &mut Memory, event: &Event) -> Result<(), Stop> {

@@ -1,10 +1,12 @@
 //! Tests of the delivery of events: frames, error codes, double and triple faults.
 
-use crate::exit::Stop;
+use crate::control_registers::CR0_AM as AM;
+use crate::exit::{Exit, Stop};
 use crate::flags::{AC, IF, IOPL, NT, RF, TF, VM};
 use crate::interrupts::Kind::{self, Exception, External, Icebp, Software, Trap};
 use crate::state::{CS, DS, SS};
 use crate::testbench::*;
+use crate::vectors::AC_FAULT;
 
 const HANDLER: u32 = 0x7000;
 
@@ -158,6 +160,23 @@ fn a_third_fault_shuts_down() {
     let mut bench = Bench::new();
     bench.cpu.idtr.limit = 0;
     assert_eq!(bench.deliver(0x40, None, External), Err(Stop::Shutdown));
+}
+
+/// CVE-2015-5307: a handler of level 3 for #AC, whose frame is not aligned.
+#[test]
+fn alignment_checks_without_end_use_up_a_budget() {
+    let mut bench = Bench::new();
+    bench.gate_of(AC_FAULT, CODE3, 0xee);
+    bench.go(3);
+    bench.cpu.cr0 |= AM;
+    bench.cpu.regs[4] = STACKS[3] - 1;
+    bench.cpu.set_eflags(AC | 2);
+    let before = (bench.cpu.eip, bench.cpu.regs[4], bench.cpu.cpl);
+    bench.deliver(AC_FAULT, Some(0), Exception).unwrap();
+    assert_eq!((bench.cpu.eip, bench.cpu.regs[4], bench.cpu.cpl), before, "nothing was delivered");
+    bench.memory.write(before.0.into(), &[0x8b, 0x04, 0x24]).unwrap(); // mov eax, [esp]
+    assert_eq!(bench.cpu.run(&mut bench.memory, 100), Exit::Budget);
+    assert_eq!((bench.cpu.icount(), bench.cpu.eip), (100, before.0));
 }
 
 #[test]
