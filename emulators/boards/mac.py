@@ -95,11 +95,13 @@ def build(params: Params, outside: Outside) -> Machine:
     wanted = params.firmware or (mac_firmware.OPENBIOS if params.boot in mac_firmware.NEEDED_FOR else "")
     if params.kernel is None and not wanted:
         raise ConfigError("mac: kernel is missing: --kernel FILE, --image linux-ppc, or --firmware openbios")
+    if wanted and params.entry == "open-firmware":
+        raise ConfigError(f"mac: --entry open-firmware has no part in --firmware {wanted}: leave out one of them")
     firmware = mac_firmware.find(wanted) if wanted else None
     vm = Vm()
     regions = [Region("memory", 0, params.memory)]
     vm.add_memory(0, params.memory)
-    asking = firmware is None and params.entry == "open-firmware"
+    asking = params.entry == "open-firmware"
     cpu = Cpu(vm, model=params.cpu, timebase_ticks=TIMEBASE_TICKS, hypercalls=asking)
     chipset = Chipset(
         irq=cpu.set_irq,

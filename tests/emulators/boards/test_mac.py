@@ -318,6 +318,8 @@ def test_what_the_user_forgot_or_misspelt(tmp_path: Path) -> None:
         idle(tmp_path, replace(SMALL, append="x" * 2048))
     with pytest.raises(ConfigError, match="whole MiB"):
         idle(tmp_path, replace(SMALL, memory=(32 << 20) + 4096))
+    with pytest.raises(ConfigError, match="entry open-firmware has no part in --firmware openbios"):
+        build(replace(SMALL, entry="open-firmware", boot="prompt"), Bench())
     with pytest.raises(ConfigError, match=r"firmware '.*none'"):
         build(replace(SMALL, firmware=str(tmp_path / "none")), Bench())
 
