@@ -34,6 +34,10 @@ FLAGS = 0x8D5
 """CF PF AF ZF SF OF: v86's programs clear those that are undefined."""
 SI_KERNEL, FPE_INTDIV = 0x80, 1
 BUDGET = 1_000_000
+LATER = re.compile(r"gen_(660f7c|660f7d|f20f7c|f20f7d|f20f12|f30f12|f30f16|db_1|dd_1|df_1|f30fb8)_")
+"""SSE3 (HADDPD, HSUBPD, HADDPS, HSUBPS, MOVDDUP, MOVSLDUP, MOVSHDUP, FISTTP) and POPCNT, of later processors: undefined
+here."""
+UNDEFINED = 6
 EXCEPTIONS = {"cvtpi2ps": r"physical\d\.empty is 0x0, not 0x1"}
 """Programs, and differences in which the host is not what we are.
 
@@ -125,7 +129,10 @@ def test_every_program_ends_as_on_the_host(tmp_path: Path) -> None:
     wrong: dict[str, list[str]] = {}
     for path, expected in zip(paths, host(tracer, paths), strict=True):
         pardon = re.compile(EXCEPTIONS.get(path.stem, r"(?!)"))
-        found = [line for line in ours(flat, path).differences(expected) if not pardon.fullmatch(line)]
+        state = ours(flat, path)
+        if state.vector == UNDEFINED and LATER.match(path.stem):
+            continue
+        found = [line for line in state.differences(expected) if not pardon.fullmatch(line)]
         if found:
             wrong[path.stem] = found
     report = "\n".join(f"{name}: {'; '.join(lines[:20])}" for name, lines in wrong.items())

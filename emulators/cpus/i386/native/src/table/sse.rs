@@ -1,5 +1,6 @@
 //! Rows of SSE and SSE2. SDM 2, tables A-3; a line is as in `mmx`.
 
+use super::Operand::Ev;
 use super::Prefix::*;
 use super::mmx::packed_rows;
 use super::{Row, Run};
@@ -8,10 +9,11 @@ use crate::sse::compare::{ComiSd, ComiSs, UcomiSd, UcomiSs};
 use crate::sse::float::*;
 use crate::sse::lanes::*;
 use crate::sse::{arithmetic, cacheability, compare, control, convert, moves, packed_integer, shuffle};
+use crate::system::nop;
 
 #[rustfmt::skip]
 pub(super) fn rows() -> Vec<Row> {
-    packed_rows! {
+    let mut rows = packed_rows! {
         "movups" 0x10 Np [Vx, Wx] SSE any moves::load_unaligned;
         "movss" 0x10 Pf3 [Vx, Wd] SSE any moves::movss_load;
         "movupd" 0x10 P66 [Vx, Wx] SSE2 any moves::load_unaligned;
@@ -210,5 +212,8 @@ pub(super) fn rows() -> Vec<Row> {
         "paddb" 0xfc P66 [Vx, Wx] SSE2 any packed_integer::packed<PaddB>;
         "paddw" 0xfd P66 [Vx, Wx] SSE2 any packed_integer::packed<PaddW>;
         "paddd" 0xfe P66 [Vx, Wx] SSE2 any packed_integer::packed<PaddD>;
-    }
+    };
+    // What of the prefetches' opcode is none, and all of it where SSE is not: a hint (SDM 2B, table A-6, group 16).
+    rows.push(Row::two("nop", 0x18, &[Ev], Run::all(nop)));
+    rows
 }
