@@ -4,7 +4,8 @@ Layout: ``{"format": "vde-machine", "version": 1, "board": str, "parts": {name: 
 parts with octets of their own; devices' parts are what their `state()` answered. No pickle; lengths are bounded.
 """
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import msgpack
@@ -15,6 +16,8 @@ FORMAT = "vde-machine"
 VERSION = 1
 LARGEST_OCTETS = 4 << 30
 """Chosen: more than the memory of any board here."""
+
+LARGEST_COUNT = 1 << 62
 
 T = TypeVar("T")
 
@@ -71,6 +74,28 @@ def take_int(state: object, name: str, limit: int) -> int:
     if not 0 <= value <= limit:
         raise SnapshotError(f"snapshot: {name}: {value} is not within 0…{limit}")
     return value
+
+
+def take_ints(state: object, name: str, count: int, limit: int) -> list[int]:
+    """`state[name]`, a list of `count` integers of 0 … `limit`. Raises SnapshotError."""
+    values = take(state, name, list)
+    if len(values) != count or not all(type(value) is int and 0 <= value <= limit for value in values):
+        raise SnapshotError(f"snapshot: {name}: {count} integers of 0…{limit} were expected")
+    return list(values)
+
+
+def take_frames(state: object, name: str, most: int, longest: int) -> deque[bytes]:
+    """`state[name]`, at most `most` Ethernet frames of 14 to `longest` octets each. Raises SnapshotError."""
+    frames = take(state, name, list)
+    if len(frames) > most or not all(type(frame) is bytes and 14 <= len(frame) <= longest for frame in frames):
+        raise SnapshotError(f"snapshot: {name}: at most {most} frames of 14 to {longest} octets were expected")
+    return deque(frames)
+
+
+def take_counts(state: object, names: Iterable[str]) -> dict[str, int]:
+    """`state["counts"]`, what a device counted, by the names that it has for it. Raises SnapshotError."""
+    counts = take(state, "counts", dict)
+    return {name: take_int(counts, name, LARGEST_COUNT) for name in names}
 
 
 def take_version(state: object, known: int) -> None:

@@ -63,7 +63,7 @@ from emulators.devices.net.dp8390_registers import (
 )
 from emulators.devices.net.packet_memory import PacketMemory
 from emulators.devices.net.polling import Polling
-from emulators.snapshot import SnapshotError, take, take_int, take_version
+from emulators.snapshot import SnapshotError, take, take_counts, take_frames, take_int, take_version
 
 _KEPT: Final = ("pstart", "pstop", "bnry", "curr", "tpsr", "tsr", "isr", "imr", "rsr", "rcr", "tcr", "dcr", "cr")
 _KEPT_16: Final = ("tbcr", "rsar", "rbcr", "clda")
@@ -301,12 +301,10 @@ class Dp8390(DataPath):
             raise SnapshotError("snapshot: dp8390: arrays")
         if len(arrays) != 5 or len(arrays[4]) > 8 or max(arrays[2]) > COUNTER_STOPS:
             raise SnapshotError("snapshot: dp8390: arrays")
-        memory, queue = take(state, "memory", bytes), take(state, "queue", list)
+        memory, queue = take(state, "memory", bytes), take_frames(state, "queue", QUEUE_FRAMES, LONGEST_FRAME)
         if len(memory) != self.memory.end - self.memory.first:
             raise SnapshotError(f"snapshot: dp8390: packet memory of {len(memory)} octets")
-        if len(queue) > QUEUE_FRAMES or not all(type(f) is bytes and 14 <= len(f) <= LONGEST_FRAME for f in queue):
-            raise SnapshotError("snapshot: dp8390: the queue")
-        counts = {name: take_int(take(state, "counts", dict), name, 1 << 62) for name in self.counts}
+        counts = take_counts(state, self.counts)
         remind_at = take(state, "remind_at", int)
         full, link = take(state, "full", bool), take(state, "link", bool)
         self._polling.from_state(take(state, "polling", dict))
@@ -315,7 +313,7 @@ class Dp8390(DataPath):
             setattr(self, name, value)
         self._par[:], self._mar[:], self._config[:] = arrays[0], arrays[1], arrays[3]
         self._tally, self._fifo = list(arrays[2]), deque(arrays[4])
-        self._full, self._link, self.queue, self.counts = full, link, deque(queue), counts
+        self._full, self._link, self.queue, self.counts = full, link, queue, counts
         self.memory.space[self.memory.first : self.memory.end] = memory
         self._interrupt()
         self._remind_at = remind_at if remind_at >= 0 else None

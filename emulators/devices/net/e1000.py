@@ -29,7 +29,6 @@ written. What finds the queue full is missed (RXO, MPC). The interrupt pin rises
 | floods from the cable | `QUEUE_FRAMES`; the rest is missed and counted |
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -41,7 +40,7 @@ from emulators.devices.net.eeprom93c46 import Eeprom93c46
 from emulators.devices.net.polling import Polling
 from emulators.devices.pci.config import MIN_GNT
 from emulators.dma import Dma
-from emulators.snapshot import SnapshotError, take, take_int, take_version
+from emulators.snapshot import SnapshotError, take, take_counts, take_frames, take_int, take_ints, take_version
 
 _SCALARS: Final = {
     **dict.fromkeys(("ctrl", "rctl", "tctl", "eecd", "eerd", "mdic", "icr", "ims", "io_address"), 0xFFFFFFFF),
@@ -313,10 +312,11 @@ class E1000(DataPath):
         take_version(state, 1)
         saved = take(state, "scalars", dict)
         scalars = {name: take_int(saved, name, limit) for name, limit in _SCALARS.items()}
-        plain = dict(zip(r.PLAIN, self._words(state, "plain", len(r.PLAIN)), strict=True))
+        plain = dict(zip(r.PLAIN, take_ints(state, "plain", len(r.PLAIN), 0xFFFFFFFF), strict=True))
         if any(value & ~r.PLAIN[offset] for offset, value in plain.items()):
             raise SnapshotError(f"snapshot: {self.name}: a register with bits that it does not have")
-        statistics = dict(zip(r.STATISTICS, self._words(state, "statistics", len(r.STATISTICS)), strict=True))
+        counters = take_ints(state, "statistics", len(r.STATISTICS), 0xFFFFFFFF)
+        statistics = dict(zip(r.STATISTICS, counters, strict=True))
         contexts = []
         for numbers in take(state, "contexts", list):
             if not isinstance(numbers, list) or len(numbers) != 9:
@@ -324,13 +324,10 @@ class E1000(DataPath):
             contexts.append(Context(*(take_int({"context": number}, "context", 0xFFFF) for number in numbers)))
         if len(contexts) != 2:
             raise SnapshotError(f"snapshot: {self.name}: contexts")
-        packet, queue = take(state, "packet", bytes), take(state, "queue", list)
-        lengths = range(14, r.LONGEST_LONG_FRAME + 1)
-        if len(packet) > r.LONGEST_PACKET + 1 or len(queue) > r.QUEUE_FRAMES:
-            raise SnapshotError(f"snapshot: {self.name}: the queue")
-        if not all(type(frame) is bytes and len(frame) in lengths for frame in queue):
-            raise SnapshotError(f"snapshot: {self.name}: the queue")
-        counts = {name: take_int(take(state, "counts", dict), name, 1 << 62) for name in self.counts}
+        packet, queue = take(state, "packet", bytes), take_frames(state, "queue", r.QUEUE_FRAMES, r.LONGEST_LONG_FRAME)
+        if len(packet) > r.LONGEST_PACKET + 1:
+            raise SnapshotError(f"snapshot: {self.name}: a packet of {len(packet)} octets")
+        counts = take_counts(state, self.counts)
         interrupt_at = take(state, "interrupt_at", int)
         self._phy.from_state(take(state, "phy", dict))
         self._polling.from_state(take(state, "polling", dict))
@@ -340,14 +337,8 @@ class E1000(DataPath):
             setattr(self, f"_{name}", value)
         self._plain, self._stats, self.counts = plain, statistics, counts
         self._context, self._segment_context = contexts
-        self._packet, self.queue = bytearray(packet), deque(queue)
+        self._packet, self.queue = bytearray(packet), queue
         self._interrupt_at = interrupt_at if interrupt_at >= 0 else None
-
-    def _words(self, state: State, name: str, count: int) -> list[int]:
-        words = take(state, name, list)
-        if len(words) != count:
-            raise SnapshotError(f"snapshot: {self.name}: {name}: {len(words)} registers, not {count}")
-        return [take_int({name: word}, name, 0xFFFFFFFF) for word in words]
 
 
 class _Registers:

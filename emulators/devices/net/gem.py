@@ -35,7 +35,6 @@ receiver). STATUS is made when it is read: latched bits, and those that follow f
 | floods from the cable | `QUEUE_FRAMES`; the rest is missed and counted |
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -43,7 +42,7 @@ from emulators.device import State, Timeline
 from emulators.devices.net import gem_registers as r
 from emulators.devices.net.gem_data_path import DataPath
 from emulators.dma import Dma
-from emulators.snapshot import SnapshotError, take, take_int, take_version
+from emulators.snapshot import SnapshotError, take, take_counts, take_frames, take_int, take_ints, take_version
 
 _SCALARS: Final = {
     "latched": r.LATCHED,
@@ -258,28 +257,19 @@ class Gem(DataPath):
         take_version(state, 1)
         saved = take(state, "scalars", dict)
         scalars = {name: take_int(saved, name, limit) for name, limit in _SCALARS.items()}
-        values = take(state, "plain", list)
-        if len(values) != len(r.PLAIN):
-            raise SnapshotError(f"snapshot: {self.name}: {len(values)} registers, not {len(r.PLAIN)}")
-        plain = {
-            offset: take_int({"plain": value}, "plain", 0xFFFFFFFF)
-            for offset, value in zip(r.PLAIN, values, strict=True)
-        }
+        plain = dict(zip(r.PLAIN, take_ints(state, "plain", len(r.PLAIN), 0xFFFFFFFF), strict=True))
         if any(value & ~r.PLAIN[offset] for offset, value in plain.items()):
             raise SnapshotError(f"snapshot: {self.name}: a register with bits that it does not have")
-        packet, queue = take(state, "packet", bytes), take(state, "queue", list)
-        lengths = range(14, r.LONGEST_FRAME + 1)
-        if len(packet) > r.LONGEST_FRAME + 5 or len(queue) > r.QUEUE_FRAMES:
-            raise SnapshotError(f"snapshot: {self.name}: the queue")
-        if not all(type(frame) is bytes and len(frame) in lengths for frame in queue):
-            raise SnapshotError(f"snapshot: {self.name}: the queue")
-        counts = {name: take_int(take(state, "counts", dict), name, 1 << 62) for name in self.counts}
+        packet, queue = take(state, "packet", bytes), take_frames(state, "queue", r.QUEUE_FRAMES, r.LONGEST_FRAME)
+        if len(packet) > r.LONGEST_FRAME + 5:
+            raise SnapshotError(f"snapshot: {self.name}: a packet of {len(packet)} octets")
+        counts = take_counts(state, self.counts)
         self._phy.from_state(take(state, "phy", dict))
         super().from_state(take(state, "function", dict))
         for name, value in scalars.items():
             setattr(self, f"_{name}", value)
         self._plain, self.counts = plain, counts
-        self._packet, self.queue = bytearray(packet), deque(queue)
+        self._packet, self.queue = bytearray(packet), queue
 
 
 class _Registers:

@@ -38,7 +38,6 @@ What finds the queue full is missed (MISS, CSR112). An FCS is added to received 
 | floods from the cable | `QUEUE_FRAMES`; the rest is missed and counted |
 """
 
-from collections import deque
 from collections.abc import Callable
 
 from emulators.device import State, Timeline
@@ -71,6 +70,7 @@ from emulators.devices.net.pcnet_registers import (
     MODELS,
     PHY_ADDRESS,
     QUEUE_FRAMES,
+    REGISTERS,
     RXON,
     SOFTWARE_STYLES,
     STOP,
@@ -84,7 +84,7 @@ from emulators.devices.net.pcnet_rings import (
 from emulators.devices.net.polling import Polling
 from emulators.devices.pci.config import MAX_LAT, MIN_GNT, STATUS, STATUS_WRITE_1_CLEARS
 from emulators.dma import Dma
-from emulators.snapshot import SnapshotError, take, take_int, take_version
+from emulators.snapshot import SnapshotError, take, take_counts, take_frames, take_int, take_ints, take_version
 
 
 class PcNet(DataPath):
@@ -308,18 +308,18 @@ class PcNet(DataPath):
     # Reset and state
 
     def _reset_hardware(self) -> None:
-        self._bcr = [BCR_RESET.get(number, 0) for number in range(128)]
+        self._bcr = [BCR_RESET.get(number, 0) for number in range(REGISTERS)]
         if self._model.mii:
             self._bcr[32] = 0x4020  # 21510, BCR32: MIIPD, XPHYANE
             self._bcr[33] = PHY_ADDRESS << 5
         self._dwio = False
-        self._csr = [0] * 128
+        self._csr = [0] * REGISTERS
         self._phy.reset()
         self._reset_software()
 
     def _reset_software(self) -> None:
         mode, poll = self._csr[15], self._csr[47]
-        self._csr = [CSR_RESET.get(number, 0) for number in range(128)]
+        self._csr = [CSR_RESET.get(number, 0) for number in range(REGISTERS)]
         self._csr[0] = STOP
         self._csr[15] = mode & 0x21C4
         self._csr[47] = poll
@@ -360,7 +360,7 @@ class PcNet(DataPath):
     def from_state(self, state: State) -> None:
         """Take `state` back. Raises SnapshotError."""
         take_version(state, 1)
-        csr, bcr = (_words(take(state, name, list)) for name in ("csr", "bcr"))
+        csr, bcr = (take_ints(state, name, REGISTERS, 0xFFFF) for name in ("csr", "bcr"))
         if bcr[20] not in SOFTWARE_STYLES.values():
             raise SnapshotError(f"snapshot: {self.name}: BCR20 is {bcr[20]:#x}")
         rings = take(state, "rings", list)
@@ -370,10 +370,8 @@ class PcNet(DataPath):
             or not all(0 <= index < length for length, index in zip(rings[::2], rings[1::2], strict=True))
         ):
             raise SnapshotError(f"snapshot: {self.name}: rings {rings!r:.60}")
-        queue = take(state, "queue", list)
-        if len(queue) > QUEUE_FRAMES or not all(type(f) is bytes and 14 <= len(f) <= LONGEST_FRAME for f in queue):
-            raise SnapshotError(f"snapshot: {self.name}: the queue")
-        counts = {name: take_int(take(state, "counts", dict), name, 1 << 62) for name in self.counts}
+        queue = take_frames(state, "queue", QUEUE_FRAMES, LONGEST_FRAME)
+        counts = take_counts(state, self.counts)
         rap, dwio = take_int(state, "rap", 0x7F), take(state, "dwio", bool)
         demanded, link, poll_at = take(state, "demanded", bool), take(state, "link", bool), take(state, "poll_at", int)
         self._phy.from_state(take(state, "phy", dict))
@@ -383,7 +381,7 @@ class PcNet(DataPath):
         self._rx_length, self._rx_index, self._tx_length, self._tx_index = rings
         self._demanded, self._link = demanded, link
         self._poll_at = poll_at if poll_at >= 0 else None
-        self.queue = deque(queue)
+        self.queue = queue
         self.counts = counts
 
 
@@ -402,9 +400,3 @@ def _aprom(mac: bytes) -> bytes:
     octets = bytearray(mac + bytes(3) + b"\x11" + bytes(4) + b"WW")
     octets[12:14] = sum(octets).to_bytes(2, "little")
     return bytes(octets)
-
-
-def _words(values: list[object]) -> list[int]:
-    if len(values) != 128:
-        raise SnapshotError(f"snapshot: {len(values)} registers, not 128")
-    return [take_int({"register": value}, "register", 0xFFFF) for value in values]

@@ -45,6 +45,7 @@ from emulators.devices.net.pcnet_registers import (
     MODE_LOOP,
     MODE_PROM,
     QUEUE_FRAMES,
+    REGISTERS,
     RINT,
     RXON,
     SHORTEST_FRAME,
@@ -96,8 +97,8 @@ class DataPath(PciFunction):
         self._dma = dma
         self._out = out
         self._timeline = timeline
-        self._csr: list[int] = [0] * 128
-        self._bcr: list[int] = [0] * 128
+        self._csr: list[int] = [0] * REGISTERS
+        self._bcr: list[int] = [0] * REGISTERS
         self._link = True
         self._rx_length = self._tx_length = 1
         self._rx_index = self._tx_index = 0

@@ -76,6 +76,7 @@ LONGEST_FRAME: Final = 4091  # MCNT has 12 bits and counts the FCS
 BABBLE_OCTETS: Final = 1519
 CLOCK_NS: Final = 30  # 33 MHz
 SHORTEST_POLL_NS: Final = 100_000  # chosen
+REGISTERS: Final = 128  # CSR0 to CSR127, BCR0 to BCR127
 QUEUE_FRAMES: Final = 128  # chosen: some milliseconds of a fast sender
 SLICE: Final = 32  # chosen: descriptors read at once
 BROADCAST: Final = b"\xff" * 6

@@ -29,7 +29,6 @@ so while there are unread frames, ROK comes again `REMIND_NS` after it was clear
 | floods from the cable | `QUEUE_FRAMES`; the rest is missed and counted |
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -39,7 +38,7 @@ from emulators.devices.net.eeprom93c46 import Eeprom93c46
 from emulators.devices.net.polling import Polling
 from emulators.devices.net.rtl8139_data_path import DataPath
 from emulators.dma import Dma
-from emulators.snapshot import SnapshotError, take, take_int, take_version
+from emulators.snapshot import SnapshotError, take, take_counts, take_frames, take_int, take_ints, take_version
 
 _SCALARS: Final = {
     "next": 3,
@@ -361,17 +360,12 @@ class Rtl8139(DataPath):
         take_version(state, 1)
         saved = take(state, "registers", dict)
         scalars = {name: take_int(saved, name, limit) for name, limit in _SCALARS.items()}
-        arrays, transmitters = take(state, "arrays", list), take(state, "transmitters", list)
+        arrays = take(state, "arrays", list)
+        transmitters = take_ints(state, "transmitters", 2 * r.TRANSMITTERS, 0xFFFFFFFF)
         if not all(type(one) is bytes for one in arrays) or [len(one) for one in arrays] != [6, 8, r.REGISTERS]:
             raise SnapshotError(f"snapshot: {self.name}: arrays")
-        if len(transmitters) != 2 * r.TRANSMITTERS:
-            raise SnapshotError(f"snapshot: {self.name}: transmitters")
-        transmitters = [take_int({"transmitter": one}, "transmitter", 0xFFFFFFFF) for one in transmitters]
-        queue = take(state, "queue", list)
-        lengths = range(14, r.LONGEST_RECEIVED + 1)
-        if len(queue) > r.QUEUE_FRAMES or not all(type(frame) is bytes and len(frame) in lengths for frame in queue):
-            raise SnapshotError(f"snapshot: {self.name}: the queue")
-        counts = {name: take_int(take(state, "counts", dict), name, 1 << 62) for name in self.counts}
+        queue = take_frames(state, "queue", r.QUEUE_FRAMES, r.LONGEST_RECEIVED)
+        counts = take_counts(state, self.counts)
         link, timers = take(state, "link", bool), take(state, "timers", list)
         if [type(at) for at in timers] != [int, int]:
             raise SnapshotError(f"snapshot: {self.name}: timers")
@@ -383,7 +377,7 @@ class Rtl8139(DataPath):
             setattr(self, f"_{name}", value)
         self._idr, self._mar, self._config = (bytearray(one) for one in arrays)
         self._tsd, self._tsad = transmitters[: r.TRANSMITTERS], transmitters[r.TRANSMITTERS :]
-        self._link, self.queue, self.counts = link, deque(queue), counts
+        self._link, self.queue, self.counts = link, queue, counts
         self._timer_at, self._remind_at = (at if at >= 0 else None for at in timers)
 
 

@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 
 from emulators.device import Irq, State
 from emulators.devices.umps.events import EventQueue
-from emulators.devices.umps.unit import WORD, WORD_OCTETS, take_words
-from emulators.snapshot import SnapshotError, take, take_int, take_version
+from emulators.devices.umps.unit import WORD, WORD_OCTETS
+from emulators.snapshot import SnapshotError, take, take_int, take_ints, take_version
 
 LINES = 8
 UNITS = 8
@@ -225,7 +225,7 @@ class InterruptRouting:
             raise SnapshotError(f"snapshot: interfaces: those of {count} processors were expected")
         if any(target is not None and not (type(target) is int and 0 <= target < count) for target in targets):
             raise SnapshotError("snapshot: targets: processors were expected")
-        routes = take_words(state, "routes", len(self._routes))
+        routes = take_ints(state, "routes", len(self._routes), WORD)
         arbiter = take_int(state, "arbiter", count - 1)
         self.lost = take_int(state, "lost", 1 << 63)
         self._interfaces = [_interface(one, count) for one in saved]
@@ -233,7 +233,7 @@ class InterruptRouting:
 
 
 def _interface(saved: State, count: int) -> Interface:
-    devices = take_words(saved, "devices", LINES - FIRST_DEVICE_LINE)
+    devices = take_ints(saved, "devices", LINES - FIRST_DEVICE_LINE, WORD)
     inbox = take(saved, "inbox", list)
     if len(inbox) > count or any(
         not isinstance(entry, list)
@@ -248,5 +248,5 @@ def _interface(saved: State, count: int) -> Interface:
         take_int(saved, "asserted", (1 << LINES) - 1),
         [(sender, message) for sender, message in inbox],
         take_int(saved, "priority", PRIORITY),
-        [word & WORD for word in take_words(saved, "bios", 2)],
+        [word & WORD for word in take_ints(saved, "bios", 2, WORD)],
     )

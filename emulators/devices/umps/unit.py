@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from emulators.device import Irq, State
 from emulators.devices.umps.events import EventQueue
-from emulators.snapshot import SnapshotError, take, take_int, take_version
+from emulators.snapshot import take, take_int, take_ints, take_version
 
 STATUS, COMMAND, DATA0, DATA1 = range(4)
 REGISTERS = 4
@@ -121,7 +121,7 @@ class Unit:
     def from_state(self, state: State) -> None:
         """As `Device.from_state`."""
         take_version(state, 1)
-        registers = take_words(state, "registers", REGISTERS)
+        registers = take_ints(state, "registers", REGISTERS, WORD)
         working, mistakes = take(state, "working", bool), take_int(state, "mistakes", 1 << 63)
         self._from_more(state)
         self._registers, self.working, self.mistakes = registers, working, mistakes
@@ -131,11 +131,3 @@ class Unit:
 
     def _from_more(self, state: State) -> None:
         """Take what `_more_state` gave."""
-
-
-def take_words(state: State, name: str, count: int) -> list[int]:
-    """`state[name]`, a list of `count` words. Raises SnapshotError."""
-    words = take(state, name, list)
-    if len(words) != count or any(type(word) is not int or not 0 <= word <= WORD for word in words):
-        raise SnapshotError(f"snapshot: {name}: {count} words were expected")
-    return list(words)

@@ -33,7 +33,7 @@ from emulators.devices.virtio.pci import F_VERSION_1, VirtioPci
 from emulators.devices.virtio.queue import Broken, Chain
 from emulators.devices.virtio.segmentation import GSO_ECN, GSO_TCPV4, GSO_TCPV6, finish_checksum, segments
 from emulators.dma import Dma, DmaFault
-from emulators.snapshot import SnapshotError, take, take_int
+from emulators.snapshot import SnapshotError, take, take_counts, take_frames
 
 F_CSUM: Final = 1 << 0  # 5.1.3
 F_MTU: Final = 1 << 3
@@ -344,20 +344,18 @@ class VirtioNet(VirtioPci):
     def from_state(self, state: State) -> None:
         """Take `state` back. Raises SnapshotError."""
         mac, modes = take(state, "mac", bytes), take(state, "filter", list)
-        tables, queue = take(state, "tables", list), take(state, "queue", list)
-        link = take(state, "link", bool)
-        counts = {name: take_int(take(state, "counts", dict), name, 1 << 62) for name in self.counts}
+        tables, link = take(state, "tables", list), take(state, "link", bool)
+        queue = take_frames(state, "queue", QUEUE_FRAMES, LONGEST_FRAME)
+        counts = take_counts(state, self.counts)
         if (
             len(mac) != 6
             or [type(mode) for mode in modes] != [bool] * 9
             or len(tables) != 2
             or not all(type(table) is list and len(table) <= MOST_ADDRESSES for table in tables)
             or not all(type(address) is bytes and len(address) == 6 for table in tables for address in table)
-            or len(queue) > QUEUE_FRAMES
-            or not all(type(frame) is bytes and 14 <= len(frame) <= LONGEST_FRAME for frame in queue)
         ):
-            raise SnapshotError(f"snapshot: {self.name}: its address, filter or queue")
+            raise SnapshotError(f"snapshot: {self.name}: its address or filter")
         super().from_state(state)
         self._mac, self._promiscuous, self._modes, self._overflow = mac, modes[0], modes[1:7], modes[7:]
         self._tables = (frozenset(tables[0]), frozenset(tables[1]))
-        self._link, self.queue, self.counts = link, deque(queue), counts
+        self._link, self.queue, self.counts = link, queue, counts
