@@ -25,7 +25,7 @@ from tests.tools import NeedTool
 CASES = int(os.environ.get("I386_HOST_CASES", "8"))
 """Of a form. Chosen: all forms take some seconds; `make test-oracles` has more."""
 PAGE = 4096
-PAGE_FAULT = 14
+GENERAL_PROTECTION, PAGE_FAULT = 13, 14
 AC = 0x40000
 COMPARED_FLAGS = ARITHMETIC | DF | AC | 0x200000
 CR0, CR4, EFER = 0x8005_0033, 0x620, 0x800
@@ -57,7 +57,8 @@ has both otherwise): in these cases the x87 registers are not compared."""
 ALIGNMENT_FIRST = {"MASKMOVQ", "MASKMOVDQU", "ENTER", "MOVUPS", "MOVUPD", "MOVDQU"}
 """Tried without AC: AMD's check alignment before the page, and in moves of 16 octets (SDM: as a model likes)."""
 MASKED_STORES = {"MASKMOVQ", "MASKMOVDQU"}
-"""SDM volume 2: whether a mask of zeros has page faults is the model's own. Ours has none, AMD's have."""
+"""SDM volume 2: whether a mask of zeros has page faults is the model's own. Ours has none, AMD's have.
+One that begins below 4 GiB and goes on at 0 is beyond the limit for AMD's (SDM volume 3, 5.3: the model's own)."""
 
 
 def is_far(form: Form) -> bool:
@@ -258,6 +259,8 @@ def differences(form: Form, case: Before, ours: After, theirs: After) -> list[st
     wrong = []
     if form.mnemonic.upper() in MASKED_STORES and (ours.vector, theirs.vector) == (None, PAGE_FAULT):
         return []
+    if form.mnemonic.upper() in MASKED_STORES and (ours.vector, theirs.vector) == (PAGE_FAULT, GENERAL_PROTECTION):
+        return [] if case.registers[cases.EDI] > 0xFFFF_FFFF - 16 else ["vector 14, not 13"]
     if ours.vector != theirs.vector:
         return [f"vector {ours.vector}, not {theirs.vector}"]
     if ours.eip != theirs.eip:
