@@ -6,6 +6,7 @@ which has begun with it beside the other tests (`.ci/run`), they come last (mark
 """
 
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -15,8 +16,10 @@ import pytest
 
 from vde.image import store
 from vde.image.errors import ImageError
+from vde.image.progress import Step
 
 VARIABLE = "VDE_LINUX_PPC"
+PATIENCE_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,15 @@ def find() -> PpcImage:
 
 @cache
 def wait_for_it() -> None:
-    """Until whoever builds the image has done so; builds it if nobody does. What goes wrong is for who opens it."""
+    """Until whoever builds the image has done so, `PATIENCE_S` at most. What went wrong is for who opens it."""
+    deadline = time.monotonic() + PATIENCE_S
+
+    def only_wait(step: Step) -> None:
+        if not step.text.startswith("waiting") or time.monotonic() > deadline:
+            raise ImageError("nobody builds it, or for too long")
+
     with suppress(ImageError):
-        store.pull("linux-ppc")
+        store.pull("linux-ppc", only_wait)
 
 
 def find_built() -> PpcImage:
