@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import struct
 from dataclasses import dataclass
 
 import pytest
@@ -9,8 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulators.exits import Budget, Exit, Halt, Io, Mmio, Shutdown
-from tests.emulators.cpus.hostile_i386 import GENERAL, MODES, machine, state
-from tests.oracles.lockstep import Side, first_difference
+from tests.emulators.cpus.hostile_i386 import (
+    DIRECTORIES,
+    DIRECTORY,
+    DIRTY_ACCESSED,
+    GENERAL,
+    MODES,
+    PAGE,
+    POINTERS,
+    TABLE,
+    TABLES,
+    machine,
+    state,
+)
+from tests.oracles.lockstep import Side, Store, first_difference
 
 pytestmark = pytest.mark.fuzz
 
@@ -57,12 +70,9 @@ class World:
     """Answers exits; reads give the same octet always, as a joined access may be cut elsewhere."""
 
     exits: int = 0
-    octets: int = 0
-    """Reads of one: code is fetched so from where no memory is."""
 
     def answer(self, end: Exit) -> bool:
         self.exits += 1
-        self.octets += isinstance(end, Mmio) and end.size == 1
         match end:
             case Mmio(direction="read"):
                 end.data = b"\x5a" * end.size
@@ -95,6 +105,12 @@ def test_the_code_goes_on_for_long(mode: str) -> None:
     assert far >= 6, far
 
 
+def tables(vm: Store) -> list[int]:
+    """All translations, without what the processor itself writes."""
+    octets = b"".join(vm.read(page * PAGE, PAGE) for page in (DIRECTORY, TABLE, POINTERS, DIRECTORIES, TABLES))
+    return [word & ~DIRTY_ACCESSED for (word,) in struct.iter_unpack("<I", octets)]
+
+
 @given(mode=st.sampled_from(MODES), seed=SEEDS)
 def test_one_instruction_at_a_time_gives_the_same(mode: str, seed: int) -> None:
     worlds = World(), World()
@@ -102,7 +118,8 @@ def test_one_instruction_at_a_time_gives_the_same(mode: str, seed: int) -> None:
     for world in worlds:
         vm, cpu = machine(mode, seed)
         sides.append(Side(cpu, vm, world.answer))
+    before = tables(sides[0].vm)
     found = first_difference(sides[0], sides[1], 600, 200)
-    # Open: mode "paging", seed 7000240, differs at its 516th instruction, where code comes from a device and the frame
-    # of an exception goes to one. Until that is understood, a difference behind such code is not counted.
-    assert found is None or any(world.tired or world.octets for world in worlds), found
+    if "paging" in mode and tables(sides[0].vm) != before:
+        return  # without INVLPG: either may hold other old translations, as TLBs may (SDM 3A, 4.10.2.3)
+    assert found is None or any(world.tired for world in worlds), found
