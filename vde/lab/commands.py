@@ -45,6 +45,11 @@ ONLY_FOR: Mapping[NicModel, str] = {"gem": "powerpc"}
 """Models that are part of one architecture's machines."""
 BOARDS = frozenset({"malta", "pc", "i386", "mac", "ppc"})
 """Kinds of nodes that are boards with cards to choose."""
+CPUS: Mapping[str, tuple[str, ...]] = {
+    "pc": ("486", "pentium", "pentium2", "pentium3"),
+    "mac": ("750", "604", "7400"),
+}
+"""Processors of boards that have some to choose from (`vde guest BOARD --help`)."""
 CONSOLES = {"mac": "console=ttyPZ0"}
 """What a kernel of the user's own is told where it is not ttyS0."""
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from vde.lab import bochs, pearpc, wiring
 from vde.lab.check_rules import resolve_checks
-from vde.lab.commands import BOARDS, ONLY_FOR, USUAL_NIC, host_name
+from vde.lab.commands import BOARDS, CPUS, ONLY_FOR, USUAL_NIC, host_name
 from vde.lab.dependencies import resolve_dependencies
 from vde.lab.diagnostics import Code, Complaints, did_you_mean, listed, shown
 from vde.lab.document import find
@@ -390,6 +390,10 @@ class _Resolver:
         image, architecture = self.image(kind, options)
         memory = self.memory(options)
         nics = self.nics(options)
+        cpu = options.get("cpu")
+        if cpu is not None and cpu not in CPUS.get(kind, (cpu,)):
+            text = f"'cpu' of node '{options.name}' is {shown(cpu)}: {listed(CPUS[kind])} was expected"
+            self.complain(Code.VALUE, options, "cpu", text, did_you_mean(cpu, CPUS[kind]))
         if image is None or architecture is None:
             return None
         if kind == "uml":
@@ -405,7 +409,7 @@ class _Resolver:
             image=image,
             architecture=architecture,
             memory_octets=memory,
-            cpu=options.get("cpu"),
+            cpu=cpu,
             machine=options.get("machine"),
             cmdline=options.get("cmdline", ""),
             nics=nics,
