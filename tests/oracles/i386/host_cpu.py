@@ -1,5 +1,6 @@
 """The host's own processor as an oracle for single 32-bit instructions of user mode."""
 
+import resource
 import struct
 import subprocess
 import threading
@@ -12,6 +13,7 @@ from typing import Any, Self
 CODE, DATA = 0x10000800, 0x20000700
 """Where a case's code is, in a page of INT3, and its data of DATA_OCTETS, in a page of zeros."""
 DATA_OCTETS = 512
+STACK_OCTETS = 1 << 20
 REGISTERS = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi")
 SEGMENTS = {"cs": 0x23, "ss": 0x2B, "ds": 0x2B, "es": 0x2B, "fs": 0, "gs": 0}
 """Linux's, for 32-bit programs under a 64-bit kernel."""
@@ -54,6 +56,8 @@ class HostCpu:
         more = ("-mno-sse", "-O1", "-fno-tree-loop-distribute-patterns", "-Wall", "-Wextra", "-Werror")
         subprocess.run(["gcc", *flags, *more, "-o", program, SOURCE], check=True)
         self._process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_STACK, (STACK_OCTETS, STACK_OCTETS))
+        self._mappings: list[range] = []
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +89,17 @@ class HostCpu:
             raise RuntimeError(f"the host's runner ended: {self._process.wait()}")
         sender.join()
         return [self._after(*AFTER.unpack_from(octets, AFTER.size * number)) for number in range(len(sent))]
+
+    def holds(self, address: int) -> bool:
+        """Has the process memory of its own there, such as its stack, which no case is meant to meet?"""
+        if not self._mappings:
+            mappings = []
+            for line in Path(f"/proc/{self._process.pid}/maps").read_text().splitlines():
+                first, last = (int(end, 16) for end in line.split()[0].split("-"))
+                grows = line.endswith("[stack]")
+                mappings.append(range(last - STACK_OCTETS if grows else first, last))
+            self._mappings = [one for one in mappings if CODE not in one and DATA not in one]
+        return any(address in one for one in self._mappings)
 
     @staticmethod
     def _after(*fields: Any) -> After:
